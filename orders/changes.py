@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import DatabaseError, connection, transaction
 
-from drivers.errors import DomainError, DriverSuspended
+from drivers.errors import DomainError, DriverAtCapacity, DriverSuspended
 from orders.actors import Actor
 from orders.errors import OrderExpired, OrderNotPending, VersionConflict
 from orders.lifecycle import Kind
@@ -65,6 +65,7 @@ REFUSALS: dict[str, type[DomainError]] = {
     "order_not_expired": OrderExpired,
     "order_expired_only_pending": OrderExpired,
     "order_driver_not_suspended": DriverSuspended,
+    "order_within_capacity": DriverAtCapacity,
     "one_event_per_order_version": VersionConflict,
 }
 
