@@ -19,7 +19,7 @@ find_python() {
 # wanted_packages [browser]: prints the packages that are missing, judged by what is there rather than by package names,
 # so that a machine that has the programs from elsewhere is left alone.
 wanted_packages() {
-    local libraries
+    local libraries name
     libraries=$(/sbin/ldconfig -p 2>/dev/null || true)
     if ! find_postgres; then
         if [ -e "$LOCAL/pg/PG_VERSION" ]; then
@@ -31,11 +31,13 @@ wanted_packages() {
         fi
     fi
     command -v redis-server >/dev/null || echo redis-server
-    case $libraries in
-        *libgdal.so*libgeos_c.so*libproj.so*) ;;
-        # They come with PostGIS; only a PostgreSQL from elsewhere leaves them out.
-        *) find_postgres && echo gdal-bin ;;
-    esac
+    for name in gdal geos_c proj; do
+        case $libraries in
+            *"lib$name.so"*) ;;
+            # They come with PostGIS; only a PostgreSQL from elsewhere leaves them out.
+            *) if find_postgres; then echo gdal-bin && break; fi ;;
+        esac
+    done
     "$PYTHON" -Ic 'import ensurepip, venv' 2>/dev/null || "$PYTHON" -Ic 'import sys; print("python3.%d-venv" % sys.version_info[1])'
     if [ -e "$ROOT/package-lock.json" ] && ! command -v npm >/dev/null; then echo npm; fi
     if [ "${1:-}" = browser ] && ! find_browser; then echo chromium; fi
