@@ -70,9 +70,10 @@ def settings() -> dict[str, str]:
 
 
 class Child:
-    def __init__(self, name: str, command: list[str]) -> None:
+    def __init__(self, name: str, command: list[str], **environment: str) -> None:
         self.name = name
         self.command = command
+        self.environment = {"BATON_PROCESS_NAME": f"baton-{name}", **environment}
         self.process: subprocess.Popen[bytes] | None = None
         self.started = 0.0
         self.deaths = 0
@@ -87,7 +88,7 @@ class Child:
             self.process = subprocess.Popen(
                 self.command,
                 cwd=ROOT,
-                env={**os.environ, **settings()},
+                env={**os.environ, **settings(), **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -131,7 +132,11 @@ class Supervisor:
         self.port = int(environment["BATON_PORT"])
         self.foreground: bool = options.foreground
         self.started_services: list[str] = options.started_services.split()
-        self.children = [Child("web", web_command(self.port)), Child("worker", manage("worker"))]
+        self.children = [
+            # Under ASGI each request has a thread of its own, so connections are pooled; the worker forks and must not.
+            Child("web", web_command(self.port), BATON_DATABASE_CONNECTIONS="pool"),
+            Child("worker", manage("worker")),
+        ]
         if options.demo:
             self.children.append(Child("demo", manage("demo")))
         self.ending = False

@@ -157,7 +157,7 @@ take_lock() {
     [ -O "$LOCAL" ] || fail "$LOCAL belongs to $(stat -c %U "$LOCAL"), who set this checkout up: run this as that user, or use a clone of your own."
     # As root, the services' own users must be able to pass through; everything inside has its own mode.
     if [ "$(id -u)" = 0 ]; then chmod 711 "$LOCAL"; else chmod 700 "$LOCAL"; fi
-    mkdir -p -m 700 "$RUN" "$LOG" || disk_or "cannot write to $LOCAL"
+    { mkdir -p "$RUN" "$LOG" && chmod 700 "$RUN" "$LOG"; } || disk_or "cannot write to $LOCAL"
     [ "${BATON_LOCKED:-}" != 1 ] || return 0
     exec 9>>"$LOCAL/lock" || disk_or "cannot write to $LOCAL"
     if ! flock -n 9; then

@@ -16,7 +16,7 @@ find_python() {
     fail "Baton needs Python 3.$PYTHON_MINIMUM or newer; none is in the PATH ($(python3 --version 2>/dev/null || echo 'no python3 at all'))"
 }
 
-# wanted_packages [browser]: prints the packages that are missing, judged by what is there rather than by package names,
+# wanted_packages [browser] [shellcheck]: prints the packages that are missing, judged by what is there rather than by package names,
 # so that a machine that has the programs from elsewhere is left alone.
 wanted_packages() {
     local libraries name
@@ -40,7 +40,12 @@ wanted_packages() {
     done
     "$PYTHON" -Ic 'import ensurepip, venv' 2>/dev/null || "$PYTHON" -Ic 'import sys; print("python3.%d-venv" % sys.version_info[1])'
     if [ -e "$ROOT/package-lock.json" ] && ! command -v npm >/dev/null; then echo npm; fi
-    if [ "${1:-}" = browser ] && ! find_browser; then echo chromium; fi
+    for name in "$@"; do
+        case $name in
+            browser) find_browser || echo chromium ;;
+            shellcheck) command -v shellcheck >/dev/null || echo shellcheck ;;
+        esac
+    done
 }
 
 find_browser() {
@@ -58,9 +63,9 @@ left_by_killed_run() {
     grep -qsF '# baton: only while' /usr/sbin/policy-rc.d /etc/postgresql-common/createcluster.d/baton-no-main-cluster.conf
 }
 
-# install_packages [browser]
+# install_packages [browser] [shellcheck]
 install_packages() {
-    local packages=() as_root=() started
+    local packages=() as_root=()
     mapfile -t packages < <(wanted_packages "$@")
     if [ ${#packages[@]} -eq 0 ] && ! left_by_killed_run; then return; fi
     if ! command -v apt-get >/dev/null; then

@@ -98,7 +98,7 @@ start_postgres() {
         configure_postgres || disk_or "cannot write PostgreSQL's settings in $PG_DATA"
         forget_dead_postmaster
         if as_user "$PG_USER" "$PG_BIN/pg_ctl" start --pgdata "$PG_DATA" --log "$PG_LOG" --silent --wait --timeout 60 \
-            >>"$SETUP_LOG" 2>&1 9>&- </dev/null; then
+            >>"$SETUP_LOG" 2>&1 9>&- 7>&- </dev/null; then
             PG_STARTED=1
             done_in "$started" "PostgreSQL on 127.0.0.1:$BATON_PG_PORT"
             return

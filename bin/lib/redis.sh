@@ -50,7 +50,7 @@ start_redis() {
         write_settings
         as_user "$REDIS_USER" rm -f "$REDIS_DATA/redis.pid"
         configure_redis | as_user "$REDIS_USER" sh -c 'umask 077; cat >"$1"' - "$REDIS_DATA/redis.conf" || disk_or "cannot write to $REDIS_DATA"
-        as_user "$REDIS_USER" redis-server "$REDIS_DATA/redis.conf" >>"$SETUP_LOG" 2>&1 9>&- </dev/null || true
+        as_user "$REDIS_USER" redis-server "$REDIS_DATA/redis.conf" >>"$SETUP_LOG" 2>&1 9>&- 7>&- </dev/null || true
         for ((try = 0; try < 40; try++)); do
             if redis_runs && redis_answers; then
                 REDIS_STARTED=1

@@ -8,23 +8,21 @@ done
 
 STARTED_SERVICES=
 
-# set_up [dev] [browser]: brings everything to what the files of this checkout say. Each part looks first whether there
+# set_up [dev] [browser] [shellcheck]: brings everything to what the files of this checkout say. Each part looks first whether there
 # is anything to do, so a second run is quick, and an interrupted one goes on where it stopped.
 set_up() {
-    local dev='' browser='' word
+    local dev='' word packages=()
     for word in "$@"; do
         case $word in
             dev) dev=dev ;;
-            browser) browser=browser ;;
+            *) packages+=("$word") ;;
         esac
     done
     find_python
     complete_settings
-    # shellcheck disable=SC2086 # absent words are meant to vanish
-    install_packages $browser
+    install_packages ${packages[@]+"${packages[@]}"}
     check_redis_version
-    # shellcheck disable=SC2086
-    install_python $dev
+    install_python "$dev"
     install_javascript
     place_state
 }
