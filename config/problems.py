@@ -1,0 +1,208 @@
+"""The one place where an error becomes an HTTP answer: RFC 9457 `application/problem+json` with a stable `code`."""
+
+import logging
+import sys
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import psycopg
+import psycopg_pool
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from rest_framework import exceptions as drf
+from rest_framework.response import Response
+
+from drivers.errors import Busy, DomainError, Unavailable
+
+log = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+
+#: Status of every code that the product's own errors carry.
+STATUS: dict[str, int] = {
+    "invalid": 400,
+    "sign_in_refused": 401,
+    "not_offered": 403,
+    "driver_suspended": 403,
+    "not_found": 404,
+    "order_taken": 409,
+    "order_not_pending": 409,
+    "driver_at_capacity": 409,
+    "driver_offline": 409,
+    "version_conflict": 409,
+    "order_expired": 410,
+    "order_cancelled": 410,
+    "idempotency_mismatch": 422,
+    "throttled": 429,
+    "busy": 503,
+    "unavailable": 503,
+}
+#: Codes of what the framework refuses by itself.
+FRAMEWORK_CODES: dict[int, str] = {
+    400: "invalid",
+    401: "not_authenticated",
+    403: "permission_denied",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    413: "too_large",
+    415: "unsupported_media_type",
+    429: "throttled",
+    500: "internal",
+    503: "unavailable",
+}
+RETRY_AFTER = {"busy": 1, "unavailable": 2}
+
+#: PostgreSQL's "somebody else holds it": lock timeout, deadlock, statement timeout, serialization.
+BUSY_STATES = {"55P03", "40P01", "57014", "40001"}
+
+
+def problem(status: int, code: str, detail: str, **members: Any) -> dict[str, Any]:
+    """The document itself; `members` that are None are left out."""
+    return {
+        "type": f"urn:baton:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        **{name: value for name, value in members.items() if value is not None},
+    }
+
+
+def problem_of(error: DomainError) -> dict[str, Any]:
+    return problem(STATUS[error.code], error.code, str(error), **error.data)
+
+
+def _as_domain_error(error: BaseException) -> DomainError | None:
+    """A database that is busy or away, in our words; None for anything that is a fault of ours."""
+    if isinstance(error, DomainError):
+        return error
+    if isinstance(error, psycopg_pool.PoolTimeout):
+        return Unavailable()
+    if isinstance(error, DatabaseError | InterfaceError | psycopg.Error):
+        state = getattr(error.__cause__ or error, "sqlstate", None)
+        if state in BUSY_STATES:
+            return Busy()
+        # Class 57P: the server is shutting down or starting; 08: connection; none: there was no server to name one.
+        if isinstance(error, OperationalError | InterfaceError | psycopg.OperationalError) and (
+            state is None or state.startswith(("57P", "08", "53"))
+        ):
+            return Unavailable()
+    return None
+
+
+def _headers(code: str) -> dict[str, str]:
+    return {"Retry-After": str(RETRY_AFTER[code])} if code in RETRY_AFTER else {}
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's EXCEPTION_HANDLER. None (anything unknown) becomes a 500 without details."""
+    headers: dict[str, str] = {}
+    if (domain := _as_domain_error(error)) is not None:
+        document = problem_of(domain)
+        headers = _headers(domain.code)
+        if wait := domain.data.get("retry_after"):
+            headers["Retry-After"] = str(wait)
+    elif isinstance(error, drf.ValidationError):
+        document = problem(400, "invalid", "Something in the request is not valid.", errors=_by_field(error.detail))
+    elif isinstance(error, drf.APIException):
+        code = FRAMEWORK_CODES.get(error.status_code, "invalid")
+        document = problem(error.status_code, code, str(error.detail))
+        if (wait := getattr(error, "wait", None)) is not None:
+            headers["Retry-After"] = str(max(1, int(wait + 0.999)))
+        if header := getattr(error, "auth_header", None):
+            headers["WWW-Authenticate"] = header
+    elif isinstance(error, Http404):
+        document = problem(404, "not_found", "There is no such thing, or it is not yours to see.")
+    elif isinstance(error, PermissionDenied):
+        document = problem(403, "permission_denied", "You may not do this.")
+    elif isinstance(error, RequestDataTooBig):
+        document = problem(413, "too_large", "The request is larger than this server takes.")
+    else:
+        return None
+    return Response(document, status=document["status"], headers=headers, content_type=CONTENT_TYPE)
+
+
+def _by_field(detail: Any, path: str = "") -> dict[str, list[str]]:
+    """DRF's nested error details as flat field paths: `pickup.lat` → sentences."""
+    if isinstance(detail, dict):
+        flat: dict[str, list[str]] = {}
+        for name, inner in detail.items():
+            step = path if name == "non_field_errors" else f"{path}.{name}" if path else str(name)
+            flat.update(_by_field(inner, step))
+        return flat
+    if isinstance(detail, list):
+        if any(isinstance(inner, dict) for inner in detail):
+            flat = {}
+            for index, inner in enumerate(detail):
+                flat.update(_by_field(inner, f"{path}.{index}" if path else str(index)))
+            return flat
+        return {path or "body": [str(text) for text in detail]}
+    return {path or "body": [str(detail)]}
+
+
+def problem_response(status: int, code: str, detail: str, **members: Any) -> JsonResponse:
+    return JsonResponse(
+        problem(status, code, detail, **members), status=status, content_type=CONTENT_TYPE, headers=_headers(code)
+    )
+
+
+def speaks_json(request: HttpRequest) -> bool:
+    return not request.path.startswith(("/admin/", "/driver/", "/static/"))
+
+
+class ProblemMiddleware:
+    """Whatever refuses a request before or behind a view (unknown address, wrong host, a fault), the API answers with a
+    problem document."""
+
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if response.status_code < 400 or not speaks_json(request):
+            return response
+        if response.headers.get("Content-Type", "").startswith(CONTENT_TYPE):
+            return response
+        status = response.status_code
+        code = FRAMEWORK_CODES.get(status, "invalid")
+        answer = problem_response(status, code, DETAILS.get(code, HTTPStatus(status).description or "Refused."))
+        for name in ("Retry-After", "Allow", "WWW-Authenticate"):
+            if name in response.headers:
+                answer.headers[name] = response.headers[name]
+        return answer
+
+
+DETAILS = {
+    "not_found": "There is no such address.",
+    "internal": "Something went wrong here. It is on record; nothing was changed.",
+    "method_not_allowed": "This address does not take that method.",
+    "permission_denied": "You may not do this.",
+    "unavailable": Unavailable.sentence(),
+}
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """handler500, also reached when a middleware fails: a database that is away is a 503, not a fault."""
+    error = sys.exc_info()[1]
+    domain = _as_domain_error(error) if error is not None else None
+    status, code = (STATUS[domain.code], domain.code) if domain else (500, "internal")
+    if speaks_json(request):
+        return problem_response(status, code, str(domain) if domain else DETAILS["internal"])
+    response = render(request, "problem.html", {"status": status, "busy": domain is not None}, status=status)
+    for name, value in _headers(code).items():
+        response.headers[name] = value
+    return response
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    if speaks_json(request):
+        return problem_response(403, "permission_denied", "The CSRF token is missing or wrong.")
+    return render(request, "problem.html", {"status": 403, "busy": False}, status=403)

@@ -1,0 +1,288 @@
+"""All settings, in one file. What differs between installations comes from the environment (config/env.py)."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from config import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- The process -----------------------------------------------------------------------------------------------------
+
+DEBUG = env.boolean("BATON_DEBUG", False)
+SECRET_KEY = env.text("BATON_SECRET_KEY")
+if not DEBUG and (len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5):
+    # django-q2 signs pickles with this key: whoever guesses it runs code here.
+    raise ImproperlyConfigured("BATON_SECRET_KEY must be a random text of at least 50 characters.")
+ALLOWED_HOSTS = env.words("BATON_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+# One switch for everything that is only right behind TLS.
+HTTPS = env.boolean("BATON_HTTPS", False)
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+WSGI_APPLICATION = "config.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# GDAL 3.6 (Debian 12) cannot forbid file access in spatial references; Baton never reads one from a user.
+SILENCED_SYSTEM_CHECKS = ["gis.W001"]
+if not HTTPS:
+    SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W008", "security.W012", "security.W016"]
+
+INSTALLED_APPS = [
+    "config.apps.BatonAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.gis",
+    "django.contrib.postgres",
+    "axes",
+    "channels",
+    "csp",
+    "django_q",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "knox",
+    "pgtrigger",
+    "rest_framework",
+    "drivers",
+    "orders",
+    "dispatch",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "config.problems.ProblemMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- PostgreSQL ------------------------------------------------------------------------------------------------------
+
+# How this process holds its connections. "pool": many short-lived threads (ASGI, where each request has a thread of its
+# own). "persistent": few long-lived threads or forks (WSGI, django-q2 children, which must never inherit a pool).
+DATABASE_CONNECTIONS = env.text("BATON_DATABASE_CONNECTIONS", "persistent")
+if DATABASE_CONNECTIONS not in {"pool", "persistent"}:
+    raise ImproperlyConfigured("BATON_DATABASE_CONNECTIONS must be pool or persistent.")
+# Waiting is bounded everywhere: a row lock (then `busy`), a statement, a connection from the pool (then 503).
+LOCK_TIMEOUT_MS = env.integer("BATON_LOCK_TIMEOUT_MS", 4000, minimum=1)
+STATEMENT_TIMEOUT_MS = env.integer("BATON_STATEMENT_TIMEOUT_MS", 15000, minimum=1)
+DATABASE_POOL_SIZE = env.integer("BATON_DATABASE_POOL_SIZE", 16, minimum=2)
+
+_database_options: dict[str, Any] = {
+    "options": f"-c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout={STATEMENT_TIMEOUT_MS}"
+    " -c idle_in_transaction_session_timeout=30000",
+    "connect_timeout": 5,
+    "application_name": env.text("BATON_PROCESS_NAME", "baton"),
+}
+if DATABASE_CONNECTIONS == "pool":
+    _database_options["pool"] = {"min_size": 2, "max_size": DATABASE_POOL_SIZE, "timeout": 10}
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": {
+        "ENGINE": "django.contrib.gis.db.backends.postgis",
+        **env.database("DATABASE_URL"),
+        "CONN_MAX_AGE": 0 if DATABASE_CONNECTIONS == "pool" else 600,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": _database_options,
+        "ATOMIC_REQUESTS": False,
+    }
+}
+
+# --- Redis and live push ---------------------------------------------------------------------------------------------
+
+REDIS_URL = env.text("REDIS_URL")
+# Everything this installation keeps in Redis starts with this, so that two can share a server.
+REDIS_PREFIX = env.text("BATON_REDIS_PREFIX", "baton")
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {
+            "prefix": REDIS_PREFIX,
+            # redis-py 8 allows 100 connections by default and raises beyond.
+            "hosts": [{"address": REDIS_URL, "max_connections": 1000, "health_check_interval": 15}],
+        },
+    }
+}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": f"{REDIS_PREFIX}:cache",
+        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
+    }
+}
+
+# --- Background work: django-q2 --------------------------------------------------------------------------------------
+
+# The ORM broker lives in the same database as the orders: a job and the change that asked for it commit together.
+# `timeout` < `retry`, both above the longest task; a failing task is not repeated for ever.
+Q_CLUSTER: dict[str, Any] = {
+    "name": "jobs",
+    "orm": "default",
+    "workers": 2,
+    "timeout": 60,
+    "retry": 120,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "catch_up": False,
+    "save_limit": -1,
+    "poll": 0.5,
+    "bulk": 1,
+    "label": "Background jobs",
+    "scheduler": False,
+    "ALT_CLUSTERS": {
+        # One worker sweeps, one stands by (dispatch/sweeps.py). A run lasts at most SWEEP_RUN_SECONDS twice over.
+        "sweeps": {"workers": 2, "timeout": 420, "retry": 480, "poll": 0.2, "scheduler": True},
+    },
+}
+
+# --- Dispatch: the product's own numbers -----------------------------------------------------------------------------
+
+OFFER_FANOUT = env.integer("BATON_OFFER_FANOUT", 50, minimum=1)
+OFFER_RADIUS_KM = env.integer("BATON_OFFER_RADIUS_KM", 5, minimum=1)
+# Auto-assign looks this far, one radius after the other, until it finds somebody.
+ASSIGN_RADII_KM = [int(word) for word in env.words("BATON_ASSIGN_RADII_KM", "5,10,20")]
+AUTO_ASSIGN_AFTER_SECONDS = env.integer("BATON_AUTO_ASSIGN_AFTER_SECONDS", 15)
+EXPIRE_AFTER_SECONDS = env.integer("BATON_EXPIRE_AFTER_SECONDS", 120, minimum=1)
+# A driver who has not been heard of for this long is not live, whatever the row says.
+LIVE_SECONDS = env.integer("BATON_LIVE_SECONDS", 60, minimum=5)
+DEFAULT_CURRENCY = env.text("BATON_CURRENCY", "USD")
+
+# --- HTTP ------------------------------------------------------------------------------------------------------------
+
+# A request's body; the ASGI door refuses longer ones before they are read.
+MAX_BODY_BYTES = env.integer("BATON_MAX_BODY_BYTES", 64 * 1024, minimum=1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+# Requests inside Django at once, and how many may wait for a turn (config/asgi.py); beyond: 503 with Retry-After.
+MAX_REQUESTS_AT_ONCE = env.integer("BATON_MAX_REQUESTS_AT_ONCE", 24, minimum=1)
+MAX_REQUESTS_WAITING = env.integer("BATON_MAX_REQUESTS_WAITING", 4000, minimum=1)
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["drivers.http.StrictJSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "config.problems.exception_handler",
+    "COERCE_DECIMAL_TO_STRING": True,
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "URL_FORMAT_OVERRIDE": None,
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Baton",
+    "DESCRIPTION": "Orders come in, nearby drivers are offered them, exactly one driver ends up holding each.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PUBLIC": True,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {"OrderStatus": "orders.lifecycle.STATUS_CHOICES", "Vehicle": "drivers.models.Vehicle"},
+}
+
+# --- Sign-in ---------------------------------------------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+# A depot has many people behind one address and a person may sit behind many: only both together are locked out.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_ON_SUCCESS = True
+AXES_HTTP_RESPONSE_CODE = 429
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
+KNOX_TOKEN_MODEL = "drivers.DeviceToken"
+REST_KNOX = {"TOKEN_TTL": timedelta(days=30), "AUTO_REFRESH": False, "AUTH_HEADER_PREFIX": "Bearer"}
+TICKET_SECONDS = 30
+
+LOGIN_URL = "admin:login"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600
+CSRF_FAILURE_VIEW = "config.problems.csrf_failure"
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+if HTTPS:
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+CSRF_TRUSTED_ORIGINS = env.words("BATON_TRUSTED_ORIGINS")
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "form-action": [SELF],
+    }
+}
+
+# --- Language, files, logs -------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = env.text("BATON_STATIC_ROOT", str(BASE_DIR / ".local" / "static"))
+MEDIA_ROOT = env.text("BATON_MEDIA_ROOT", str(BASE_DIR / ".local" / "media"))
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"},
+}
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.text("BATON_LOG_LEVEL", "INFO")},
+    "loggers": {
+        # A refusal is an answer, not an incident.
+        "django.request": {"level": "ERROR"},
+        "axes": {"level": "WARNING"},
+        "django_q": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,9 @@
+"""The WSGI door: HTTP and the admin, where sockets are served elsewhere (deploy/)."""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from django.core.wsgi import get_wsgi_application
+
+application = get_wsgi_application()

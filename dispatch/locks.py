@@ -1,0 +1,69 @@
+"""Every row lock that Baton takes, and the order in which they are taken.
+
+1. An act on one order locks the **order row** first and, if it makes somebody hold it, the **driver row** second. Never
+   the other way round.
+2. What is locked is what becomes scarcer: the order, the driver's capacity. What becomes freer is not locked.
+3. Code that locks several orders or drivers (the sweeps) uses SKIP LOCKED and never waits, so it cannot be part of a
+   deadlock. The same holds for offers of *other* orders or *other* drivers than those whose rows are locked.
+4. `no_key=True`: nobody changes a primary key, so inserting a row that points here does not wait.
+5. Waiting is bounded by `lock_timeout` (settings.LOCK_TIMEOUT_MS) and ends as the error `busy`.
+
+The database's own trigger `order_within_capacity` locks order before driver too.
+"""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from dispatch.errors import DriverAtCapacity
+from dispatch.models import Offer, OfferStatus
+from drivers.errors import NotFound
+from drivers.models import Driver
+from orders.lifecycle import HELD
+from orders.models import Order
+
+
+def lock_order(order_id: UUID) -> Order:
+    """The order, locked until the transaction ends. NotFound if there is none."""
+    order = Order.objects.select_for_update(no_key=True, of=("self",)).filter(pk=order_id).first()
+    if order is None:
+        raise NotFound
+    return order
+
+
+def lock_driver(driver_id: int) -> Driver:
+    """The driver, locked until the transaction ends; call after `lock_order`. NotFound if there is none."""
+    driver = Driver.objects.select_for_update(no_key=True, of=("self",)).filter(pk=driver_id).first()
+    if driver is None:
+        raise NotFound
+    return driver
+
+
+def lock_available_orders(orders: QuerySet[Order], limit: int | None = None) -> list[Order]:
+    """Those of `orders` that nobody else has locked right now, in the order of the query."""
+    rows = orders.select_for_update(no_key=True, of=("self",), skip_locked=True)
+    return list(rows[:limit] if limit is not None else rows)
+
+
+def lock_available_drivers(driver_ids: Collection[int]) -> dict[int, Driver]:
+    """Those of the drivers that nobody else has locked right now."""
+    rows = Driver.objects.select_for_update(no_key=True, of=("self",), skip_locked=True)
+    return {driver.pk: driver for driver in rows.filter(pk__in=driver_ids).order_by("pk")}
+
+
+def lock_available_offers(offers: QuerySet[Offer]) -> list[Offer]:
+    """Those open ones of `offers` that nobody else has locked right now, each with its `order`, which is not locked."""
+    rows = offers.filter(status=OfferStatus.OPEN).select_related("order").order_by("pk")
+    return list(rows.select_for_update(no_key=True, of=("self",), skip_locked=True))
+
+
+def load_of(driver_id: int) -> int:
+    """How many orders the driver holds. Exact while the driver row is locked."""
+    return Order.objects.filter(driver_id=driver_id, status__in=sorted(HELD)).count()
+
+
+def check_capacity(driver: Driver) -> None:
+    """Raises DriverAtCapacity unless the locked driver has room for one more."""
+    if load_of(driver.pk) >= driver.capacity:
+        raise DriverAtCapacity

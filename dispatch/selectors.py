@@ -1,0 +1,169 @@
+"""Reads: who is near an order, and what a driver's screen shows. Nothing here writes or locks."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.gis.db.models.functions import Distance, GeometryDistance
+from django.contrib.gis.measure import D
+from django.db.models import Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from dispatch.models import Offer, OfferStatus
+from drivers.access import as_driver
+from drivers.clock import ClockTimestamp, database_now
+from drivers.errors import NotFound
+from drivers.models import Presence
+from orders.lifecycle import HELD, Status
+from orders.models import Order
+
+#: A distance on the sphere (`<->`) and on the spheroid differ by less than this factor (flattening is 1/298; the mean
+#: sphere is off by at most 0.56 % along a meridian at the poles).
+SPHERE_SLACK = 1.007
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A driver who could take an order now."""
+
+    driver_id: int
+    #: To the pickup, metres on the WGS 84 spheroid.
+    distance_m: float
+    #: Server time of the position.
+    located_at: datetime | None
+    load: int
+    capacity: int
+
+    @property
+    def room(self) -> int:
+        return self.capacity - self.load
+
+
+def live_presences() -> QuerySet[Presence]:
+    """Drivers who are on duty, heard of within LIVE_SECONDS by the database's clock, and not suspended."""
+    heard_since = ClockTimestamp() - timedelta(seconds=settings.LIVE_SECONDS)
+    return Presence.objects.filter(is_online=True, last_seen__gt=heard_since, driver__suspended=False)
+
+
+def _loads() -> Subquery:
+    held = Order.objects.filter(driver_id=OuterRef("driver_id"), status__in=sorted(HELD)).order_by()
+    counted = held.values("driver_id").annotate(n=Count("*")).values("n")
+    return Subquery(counted, output_field=IntegerField())
+
+
+def eligible_presences(order: Order) -> QuerySet[Presence]:
+    """Live drivers with room, the right vehicle, who have not declined this order."""
+    declined = Offer.objects.filter(order_id=order.pk, driver_id=OuterRef("driver_id"), status=OfferStatus.DECLINED)
+    presences = live_presences().annotate(load=Coalesce(_loads(), 0)).filter(load__lt=F("driver__capacity"))
+    if order.vehicle:
+        presences = presences.filter(driver__vehicle=order.vehicle)
+    return presences.filter(~Exists(declined))
+
+
+def nearby_drivers(*, order_id: UUID, radius_km: float, limit: int | None = None) -> list[Candidate]:
+    """The eligible drivers within `radius_km` of the pickup, nearest first, ties by driver id; at most `limit`.
+
+    Distances are geodesic on the WGS 84 spheroid, and so is the ranking. Both the radius (`dwithin`) and the ranking
+    (`<->`) use the GiST index on `location`; as `<->` measures on the sphere, which may swap near ties, a few more rows
+    than asked for are read and ranked again exactly. Raises NotFound.
+    """
+    order = Order.objects.filter(pk=order_id).first()
+    if order is None:
+        raise NotFound
+    return nearby_drivers_of(order, radius_km=radius_km, limit=limit)
+
+
+def nearby_drivers_of(order: Order, *, radius_km: float, limit: int | None = None) -> list[Candidate]:
+    """`nearby_drivers` for an order that is at hand."""
+    rows = (
+        eligible_presences(order)
+        .filter(location__dwithin=(order.pickup, D(m=radius_km * 1000)))
+        .annotate(distance=Distance("location", order.pickup), sphere=GeometryDistance("location", order.pickup))
+        .order_by("sphere")
+        .values_list("driver_id", "distance", "sphere", "located_at", "load", "driver__capacity")
+    )
+    if limit is None:
+        found = list(rows)
+    else:
+        # One query as a rule: read on only while a driver beyond the rows read could still be among the nearest.
+        margin = limit + 14
+        while True:
+            found = list(rows[:margin])
+            exact = sorted(row[1].m for row in found)
+            if len(found) < margin or found[-1][2] > exact[limit - 1] * SPHERE_SLACK:
+                break
+            margin *= 4
+    ranked = sorted((row[1].m, row[0], row) for row in found)
+    return [
+        Candidate(driver_id=driver_id, distance_m=metres, located_at=row[3], load=row[4], capacity=row[5])
+        for metres, driver_id, row in ranked[:limit]
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """What a heartbeat answers: enough for the app to notice that it missed something."""
+
+    #: `(order id, version)` of the orders the driver holds, oldest first.
+    active: tuple[tuple[UUID, int], ...]
+    open_offers: int
+
+
+def feed_states(driver_ids: Collection[int]) -> dict[int, FeedState]:
+    """The state of many drivers' feeds at once, one entry per id, for the process that gathers heartbeats."""
+    active: dict[int, list[tuple[UUID, int]]] = {driver_id: [] for driver_id in driver_ids}
+    held = Order.objects.filter(driver_id__in=driver_ids, status__in=sorted(HELD)).order_by("assigned_at", "id")
+    for driver_id, order_id, version in held.values_list("driver_id", "id", "version"):
+        if driver_id is not None:
+            active[driver_id].append((order_id, version))
+    counts = dict(
+        open_offers()
+        .filter(driver_id__in=driver_ids)
+        .order_by()
+        .values_list("driver_id")
+        .annotate(n=Count("*"))
+        .values_list("driver_id", "n")
+    )
+    return {
+        driver_id: FeedState(active=tuple(orders), open_offers=counts.get(driver_id, 0))
+        for driver_id, orders in active.items()
+    }
+
+
+def open_offers() -> QuerySet[Offer]:
+    """Offers that can be accepted right now: a deadline that has passed counts even before the sweep has seen it."""
+    return Offer.objects.filter(
+        Q(status=OfferStatus.OPEN), Q(order__status=Status.PENDING), order__expires_at__gt=ClockTimestamp()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """The whole truth for one driver, nearest offers first, oldest held order first."""
+
+    server_time: datetime
+    offers: list[Offer]
+    active: list[Order]
+
+
+def sync_driver(*, driver_id: int) -> Sync:
+    """Read what the driver's screen should show, under the driver's own row level policies."""
+    with as_driver(driver_id):
+        offers = open_offers().filter(driver_id=driver_id).select_related("order").order_by("distance_m", "id")
+        active = (
+            Order.objects.filter(driver_id=driver_id, status__in=sorted(HELD))
+            .select_related("contact")
+            .order_by("assigned_at", "id")
+        )
+        return Sync(server_time=database_now(), offers=list(offers), active=list(active))
+
+
+def order_for_driver(*, driver_id: int, order_id: UUID) -> Order:
+    """One order as the driver may see it; `contact` is readable only while they hold it. NotFound if it is not theirs."""
+    with as_driver(driver_id):
+        order = Order.objects.filter(pk=order_id).select_related("contact").first()
+    if order is None:
+        raise NotFound
+    return order

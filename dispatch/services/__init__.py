@@ -1,0 +1,50 @@
+"""Every verb of Baton, by the name that doors, tests and documents use."""
+
+from dispatch.selectors import nearby_drivers
+from dispatch.services.accept import accept_order, decline_order
+from dispatch.services.assign import assign_order, assign_order_to_nearest, auto_assign, unassign_order
+from dispatch.services.carry import deliver_order, fail_order, pick_up_order, release_order
+from dispatch.services.duty import (
+    go_offline,
+    go_online,
+    mark_silent_drivers_offline,
+    record_heartbeats,
+    reinstate_driver,
+    suspend_driver,
+)
+from dispatch.services.expire import expire_orders
+from dispatch.services.intake import cancel_order, correct_order, extend_order, place_order
+from dispatch.services.offers import offer_orders, reoffer_order
+from dispatch.services.receipts import Done, Tap
+from drivers.services import Position, record_positions
+
+__all__ = [
+    "Done",
+    "Position",
+    "Tap",
+    "accept_order",
+    "assign_order",
+    "assign_order_to_nearest",
+    "auto_assign",
+    "cancel_order",
+    "correct_order",
+    "decline_order",
+    "deliver_order",
+    "expire_orders",
+    "extend_order",
+    "fail_order",
+    "go_offline",
+    "go_online",
+    "mark_silent_drivers_offline",
+    "nearby_drivers",
+    "offer_orders",
+    "pick_up_order",
+    "place_order",
+    "record_heartbeats",
+    "record_positions",
+    "reinstate_driver",
+    "release_order",
+    "reoffer_order",
+    "suspend_driver",
+    "unassign_order",
+]

@@ -1,0 +1,136 @@
+"""The act that Baton exists for: a driver accepts an offered order. And its opposite, declining."""
+
+from datetime import datetime
+from uuid import UUID
+
+from dispatch import live
+from dispatch.errors import NotOffered
+from dispatch.locks import check_capacity, load_of, lock_driver, lock_order
+from dispatch.models import Offer, OfferStatus
+from dispatch.services.offers import close_offers_of_driver, close_offers_of_order
+from dispatch.services.receipts import NO_TAP, Done, Tap, act_once
+from drivers.clock import database_now
+from drivers.errors import DriverOffline, DriverSuspended, NotFound
+from drivers.models import Driver, Presence
+from orders import actors, changes
+from orders.errors import OrderCancelled, OrderExpired, OrderNotPending, OrderTaken
+from orders.lifecycle import HELD, Kind, Status
+from orders.models import Order
+
+
+def accept_order(*, order_id: UUID, driver_id: int, tap: Tap = NO_TAP) -> Done:
+    """The first driver to accept an offered order holds it; everybody else gets an honest refusal.
+
+    Order row, then driver row, are locked before anything is judged, and the deadline is compared with the database's
+    clock under the lock, so it does not matter whether a sweep ran. The holder who accepts again gets the same answer.
+    Raises NotFound, NotOffered, OrderTaken, OrderExpired, OrderCancelled, OrderNotPending, DriverAtCapacity,
+    DriverOffline, DriverSuspended, Busy.
+    """
+    return act_once(
+        driver_id=driver_id,
+        order_id=order_id,
+        verb="accept",
+        tap=tap,
+        act=lambda: _accept(order_id=order_id, driver_id=driver_id, tap=tap),
+    )
+
+
+def _accept(*, order_id: UUID, driver_id: int, tap: Tap) -> Order:
+    order = lock_order(order_id)
+    if order.driver_id == driver_id and order.status in HELD:
+        return order
+    now = database_now()
+    offer = Offer.objects.filter(order=order, driver_id=driver_id).first()
+    if offer is None:
+        raise NotOffered
+    check_available(order, now=now)
+    driver = lock_driver(driver_id)
+    if driver.suspended:
+        raise DriverSuspended
+    check_capacity(driver)
+    if not Presence.objects.filter(pk=driver_id, is_online=True).exists():
+        raise DriverOffline
+    if offer.status != OfferStatus.OPEN:
+        raise NotOffered
+    data = {"how": "accepted", "distance_m": round(offer.distance_m), "offered_at": offer.offered_at.isoformat()}
+    if tap.tapped_at is not None:
+        data["tapped_at"] = tap.tapped_at.isoformat()
+    Offer.objects.filter(pk=offer.pk).update(
+        status=OfferStatus.ACCEPTED, answered_at=now, closed_at=now, closed_reason="accepted"
+    )
+    hand_over(order, driver, actor=actors.driver(driver.pk, driver.name), data=data, now=now)
+    return order
+
+
+def check_available(order: Order, *, now: datetime) -> None:
+    """Raises, in the words that a driver is owed, unless the locked order can be taken now."""
+    match order.status:
+        case Status.PENDING:
+            if order.expired or order.expires_at <= now:
+                raise OrderExpired(seconds_ago=_seconds(now, order.expires_at))
+        case Status.CANCELLED:
+            raise OrderCancelled(seconds_ago=_seconds(now, order.cancelled_at))
+        case Status.ASSIGNED | Status.PICKED_UP | Status.DELIVERED | Status.FAILED:
+            raise OrderTaken(seconds_ago=_seconds(now, order.assigned_at))
+        case _:
+            raise OrderNotPending(status=order.status)
+
+
+def _seconds(now: datetime, then: datetime | None) -> int:
+    return max(0, int((now - then).total_seconds())) if then else 0
+
+
+def hand_over(order: Order, driver: Driver, *, actor: actors.Actor, data: dict[str, object], now: datetime) -> None:
+    """The one place where somebody comes to hold an order: both rows locked and judged by the caller.
+
+    The other drivers' offers of it lapse, and so do this driver's other offers once there is no room left.
+    """
+    event = changes.change(
+        order,
+        Kind.ASSIGNED,
+        actor,
+        data={"driver": driver.pk, "driver_name": driver.name, **data},
+        at=now,
+        status=Status.ASSIGNED,
+        driver_id=driver.pk,
+        assigned_at=now,
+    )
+    close_offers_of_order(order, "order_taken", now=now, holder_id=driver.pk)
+    if load_of(driver.pk) >= driver.capacity:
+        close_offers_of_driver(driver.pk, "driver_at_capacity", now=now)
+    live.order_changed(order, event)
+    live.driver_changed(driver.pk)
+
+
+def decline_order(*, order_id: UUID, driver_id: int, tap: Tap = NO_TAP) -> Done:
+    """The driver does not want this order: it leaves their feed and is never offered to them again.
+
+    Declining what has lapsed or was declined already is fine and changes at most the note. Raises NotFound when it was
+    never offered, OrderNotPending when the driver holds it (that is a release).
+    """
+    return act_once(
+        driver_id=driver_id,
+        order_id=order_id,
+        verb="decline",
+        tap=tap,
+        act=lambda: _decline(order_id=order_id, driver_id=driver_id),
+    )
+
+
+def _decline(*, order_id: UUID, driver_id: int) -> Order:
+    # The offer's own row is all that changes. It is locked through the order, so that it cannot be re-opened meanwhile.
+    order = lock_order(order_id)
+    offer = Offer.objects.filter(order=order, driver_id=driver_id).first()
+    if offer is None:
+        raise NotFound
+    if order.driver_id == driver_id and order.status in HELD:
+        raise OrderNotPending(status=order.status)
+    if offer.status in {OfferStatus.OPEN, OfferStatus.LAPSED}:
+        now = database_now()
+        was_open = offer.status == OfferStatus.OPEN
+        Offer.objects.filter(pk=offer.pk).update(
+            status=OfferStatus.DECLINED, answered_at=now, closed_at=now, closed_reason="declined"
+        )
+        if was_open:
+            live.offers_closed(order.pk, order.version, [driver_id], "declined")
+    return order

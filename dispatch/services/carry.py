@@ -1,0 +1,148 @@
+"""What the holder does with an order: give it back, pick it up, deliver it, or fail to."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from dispatch import live
+from dispatch.locks import lock_order
+from dispatch.models import Offer, OfferStatus
+from dispatch.services.offers import offer_to_nearby
+from dispatch.services.receipts import NO_TAP, Done, Tap, act_once
+from drivers.clock import database_now
+from drivers.errors import NotFound
+from orders import actors, changes
+from orders.errors import OrderCancelled, OrderNotPending
+from orders.lifecycle import Kind, Status
+from orders.models import Order
+
+
+def pick_up_order(*, order_id: UUID, driver_id: int, tap: Tap = NO_TAP) -> Done:
+    """The holder has the goods. Raises NotFound (not yours), OrderCancelled, OrderNotPending."""
+    return _act_as_holder(
+        "pick_up", order_id, driver_id, tap, Status.ASSIGNED, Status.PICKED_UP, Kind.PICKED_UP, "picked_up_at"
+    )
+
+
+def deliver_order(*, order_id: UUID, driver_id: int, proof: dict[str, Any] | None = None, tap: Tap = NO_TAP) -> Done:
+    """Handed over. `proof` says how (`kind`: photo, signature, pin, name, none); it must hold nothing about the customer.
+    Raises NotFound, OrderCancelled, OrderNotPending."""
+    data = {"proof": proof} if proof else {}
+    return _act_as_holder(
+        "deliver", order_id, driver_id, tap, Status.PICKED_UP, Status.DELIVERED, Kind.DELIVERED, "delivered_at", data
+    )
+
+
+def fail_order(*, order_id: UUID, driver_id: int, reason: str, tap: Tap = NO_TAP) -> Done:
+    """Could not be handed over, with the reason. Raises NotFound, OrderCancelled, OrderNotPending."""
+    return _act_as_holder(
+        "fail",
+        order_id,
+        driver_id,
+        tap,
+        Status.PICKED_UP,
+        Status.FAILED,
+        Kind.FAILED,
+        "failed_at",
+        {"reason": reason},
+    )
+
+
+def _act_as_holder(
+    verb: str,
+    order_id: UUID,
+    driver_id: int,
+    tap: Tap,
+    before: Status,
+    after: Status,
+    kind: Kind,
+    time_field: str,
+    data: dict[str, Any] | None = None,
+) -> Done:
+    def act() -> Order:
+        order, now = _lock_held(order_id, driver_id)
+        if order.status == after:
+            # Done already: without an action_id, the same tap again.
+            return order
+        if order.status != before:
+            raise OrderNotPending(status=order.status)
+        explained = {**(data or {}), **_tapped(tap)}
+        event = changes.change(order, kind, _actor(order), data=explained, at=now, status=after, **{time_field: now})
+        live.order_changed(order, event)
+        live.driver_changed(driver_id)
+        return order
+
+    return act_once(driver_id=driver_id, order_id=order_id, verb=verb, tap=tap, act=act)
+
+
+def release_order(*, order_id: UUID, driver_id: int, reason: str = "", tap: Tap = NO_TAP) -> Done:
+    """The holder gives an order back before picking it up; it is offered to the others at once, never again to them.
+    Raises NotFound, OrderCancelled, OrderNotPending."""
+
+    def act() -> Order:
+        order, now = _lock_held(order_id, driver_id)
+        if order.status != Status.ASSIGNED:
+            raise OrderNotPending(status=order.status)
+        data = {"reason": reason, **_tapped(tap)}
+        give_back(order, actor=_actor(order), data=data, now=now, reason="released", declined=True)
+        return order
+
+    return act_once(driver_id=driver_id, order_id=order_id, verb="release", tap=tap, act=act)
+
+
+def give_back(
+    order: Order, *, actor: actors.Actor, data: dict[str, Any], now: datetime, reason: str, declined: bool
+) -> None:
+    """The one place where a locked, assigned order loses its holder and is pending again, with fresh deadlines if its own
+    have passed. `declined`: never offer it to that driver again."""
+    driver_id = order.driver_id
+    assert driver_id is not None
+    Offer.objects.filter(order=order, driver_id=driver_id).update(
+        status=OfferStatus.DECLINED if declined else OfferStatus.LAPSED, closed_at=now, closed_reason=reason
+    )
+    event = changes.change(
+        order,
+        Kind.RELEASED,
+        actor,
+        data={"driver": driver_id, **data},
+        at=now,
+        status=Status.PENDING,
+        driver_id=None,
+        assigned_at=None,
+        offered_at=None,
+        **fresh_deadlines(order, now=now),
+    )
+    live.order_changed(order, event)
+    live.order_removed(order, driver_id, reason)
+    live.driver_changed(driver_id)
+    offer_to_nearby(order)
+
+
+def fresh_deadlines(order: Order, *, now: datetime) -> dict[str, datetime]:
+    """A returned order gets a full round again: whoever waits for it should not lose it to the first holder's delay."""
+    expires_at = max(order.expires_at, now + timedelta(seconds=settings.EXPIRE_AFTER_SECONDS))
+    return {
+        "auto_assign_at": min(now + timedelta(seconds=settings.AUTO_ASSIGN_AFTER_SECONDS), expires_at),
+        "expires_at": expires_at,
+    }
+
+
+def _lock_held(order_id: UUID, driver_id: int) -> tuple[Order, datetime]:
+    """The order, locked, if this driver holds it or finished it. Anybody else's is not to be seen: NotFound."""
+    order = lock_order(order_id)
+    if order.driver_id != driver_id:
+        raise NotFound
+    if order.status == Status.CANCELLED:
+        raise OrderCancelled
+    return order, database_now()
+
+
+def _actor(order: Order) -> actors.Actor:
+    assert order.driver is not None
+    return actors.driver(order.driver.pk, order.driver.name)
+
+
+def _tapped(tap: Tap) -> dict[str, str]:
+    return {"tapped_at": tap.tapped_at.isoformat()} if tap.tapped_at else {}

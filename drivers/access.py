@@ -1,0 +1,25 @@
+"""Reads on behalf of a driver run as the database role `baton_driver`, which sees only what is that driver's own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection, transaction
+
+
+@contextmanager
+def as_driver(driver_id: int) -> Iterator[None]:
+    """Run the block's queries under the row level policies of one driver. It may read only; any write is refused by
+    PostgreSQL. The role ends with the transaction, or with the block when a transaction was already open."""
+    nested = connection.in_atomic_block
+    with transaction.atomic():
+        _set_role("baton_driver", str(driver_id))
+        yield
+        if nested:
+            _set_role("none", "")
+
+
+def _set_role(role: str, driver_id: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('role', %s, true), set_config('baton.driver_id', %s, true)", [role, driver_id]
+        )

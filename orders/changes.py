@@ -1,0 +1,82 @@
+"""The one way an order changes: a guarded update and its event, together. Everything above calls these two."""
+
+from typing import Any
+
+from django.db import DatabaseError, connection, transaction
+
+from drivers.errors import DomainError, DriverSuspended
+from orders.actors import Actor
+from orders.errors import OrderExpired, OrderNotPending, VersionConflict
+from orders.lifecycle import Kind
+from orders.models import Order, OrderEvent
+
+
+def record(order: Order, kind: Kind, actor: Actor, data: dict[str, Any] | None = None, *, at: Any = None) -> OrderEvent:
+    """Write the event of the order's present version. Raises TransactionManagementError outside a transaction."""
+    _require_transaction()
+    event = OrderEvent(
+        order=order,
+        version=order.version,
+        kind=kind,
+        actor_type=actor.type,
+        actor_id=actor.id,
+        actor_name=actor.name,
+        data=data or {},
+    )
+    if at is not None:
+        event.at = at
+    event.save(force_insert=True)
+    return event
+
+
+def change(
+    order: Order, kind: Kind, actor: Actor, *, data: dict[str, Any] | None = None, at: Any = None, **fields: Any
+) -> OrderEvent:
+    """Set `fields` on an order that the caller has locked, count its version up and record the event.
+
+    The update expects the version and status that the caller saw; VersionConflict when they are no longer so. `order` is
+    brought up to date in place.
+    """
+    _require_transaction()
+    with refusals():
+        rows = Order.objects.filter(pk=order.pk, version=order.version, status=order.status).update(
+            version=order.version + 1, **fields
+        )
+    if rows != 1:
+        raise VersionConflict
+    order.version += 1
+    for name, value in fields.items():
+        setattr(order, name, value)
+    return record(order, kind, actor, data, at=at)
+
+
+def _require_transaction() -> None:
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("An order changes only inside a transaction.")
+
+
+class refusals:
+    """Turns the database's own refusals (orders/triggers.py, constraints) into business errors, by their name."""
+
+    ERRORS: dict[str, type[DomainError]] = {
+        "order_moves_legally": OrderNotPending,
+        "order_keeps_holder": OrderNotPending,
+        "order_has_driver_when_held": OrderNotPending,
+        "order_not_expired": OrderExpired,
+        "order_expired_only_pending": OrderExpired,
+        "order_driver_not_suspended": DriverSuspended,
+        "one_event_per_order_version": VersionConflict,
+    }
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, DatabaseError) and (name := constraint_name(error)) in self.ERRORS:
+            raise self.ERRORS[name] from error
+
+
+def constraint_name(error: DatabaseError) -> str:
+    """The constraint that PostgreSQL names in a refusal, '' if it names none."""
+    diagnostics = getattr(error.__cause__, "diag", None)
+    return getattr(diagnostics, "constraint_name", None) or ""

@@ -1,0 +1,66 @@
+"""The rig: a database made and migrated by its owner, tests run as the application's own unprivileged login."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connections
+from django.test.utils import setup_databases, teardown_databases
+
+from config import env
+from tests import cast
+
+
+@contextmanager
+def connected_as_owner() -> Iterator[None]:
+    """Swap the default connection's login for the owner's, who may create databases and tables."""
+    connection = connections["default"]
+    app = {name: connection.settings_dict[name] for name in ("USER", "PASSWORD")}
+    owner = env.database("DATABASE_OWNER_URL")
+    connection.close()
+    connection.settings_dict.update({name: owner[name] for name in ("USER", "PASSWORD")})
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict.update(app)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(request: pytest.FixtureRequest, django_db_blocker: Any) -> Iterator[None]:
+    suffix = getattr(request.config, "workerinput", {}).get("workerid", "")
+    parallel = {"gw": suffix} if suffix else {}
+    with django_db_blocker.unblock(), connected_as_owner():
+        if suffix:
+            test = settings.DATABASES["default"].setdefault("TEST", {})
+            test["NAME"] = connections["default"].settings_dict["TEST"]["NAME"] = (
+                f"test_{settings.DATABASES['default']['NAME']}_{suffix}"
+            )
+        config = setup_databases(verbosity=0, interactive=False, serialized_aliases=[], **({} if not parallel else {}))
+        with connections["default"].cursor() as cursor:
+            # Only tests empty tables wholesale.
+            cursor.execute("GRANT TRUNCATE ON ALL TABLES IN SCHEMA public TO baton_app")
+            cursor.execute("GRANT UPDATE ON ALL SEQUENCES IN SCHEMA public TO baton_app")
+    yield
+    with django_db_blocker.unblock(), connected_as_owner():
+        teardown_databases(config, verbosity=0)
+
+
+@pytest.fixture
+def alice() -> Any:
+    """A live driver at the ferry building, room for one."""
+    return cast.driver("alice", at=cast.FERRY_BUILDING)
+
+
+@pytest.fixture
+def bob() -> Any:
+    """A live driver half a kilometre from there."""
+    return cast.driver("bob", at=cast.EMBARCADERO)
+
+
+@pytest.fixture
+def dora() -> Any:
+    """A dispatcher."""
+    return cast.dispatcher("dora")
