@@ -170,7 +170,9 @@ class Supervisor:
             pause = 0.0 if child.deaths == 0 else min(2.0 ** (child.deaths - 1) / 2, LONGEST_PAUSE)
             child.deaths += 1
             child.not_before = now + pause
-            self.say(f"· {child.name} ended ({how(status)}), starting it again in {pause:.1f} s; log: .local/log/{child.name}.log")
+            self.say(
+                f"· {child.name} ended ({how(status)}), starting it again in {pause:.1f} s (.local/log/{child.name}.log)"
+            )
         if not stopped and now >= child.not_before:
             restart.unlink(missing_ok=True)
             child.start()
@@ -262,7 +264,9 @@ class Supervisor:
         if names and not tests_running():
             # bin/down, when it asked for this end, holds the lock and waits for us.
             environment = {**os.environ, "BATON_LOCKED": "1"}
-            subprocess.run([ROOT / "bin/service", "stop", *names], stdin=subprocess.DEVNULL, env=environment, check=False)
+            subprocess.run(
+                [ROOT / "bin/service", "stop", *names], stdin=subprocess.DEVNULL, env=environment, check=False
+            )
 
 
 def manage(name: str) -> list[str]:
@@ -333,7 +337,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--foreground", action="store_true")
     parser.add_argument("--demo", action="store_true")
-    parser.add_argument("--started-services", default="", help="what to stop again when the web server does not come up")
+    parser.add_argument(
+        "--started-services", default="", help="what to stop again when the web server does not come up"
+    )
     options = parser.parse_args()
 
     for stale in ("ready", "failed"):

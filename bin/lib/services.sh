@@ -47,9 +47,9 @@ place_state() {
         # The id tells this checkout's data from those of an earlier one at the same path, since deleted.
         [ -s "$id_file" ] || random_secret >"$id_file"
         wanted=/var/lib/baton/$(printf '%s' "$ROOT" | sha256sum | cut -c 1-12)
-        mkdir -p -m 711 /var/lib/baton || disk_or "cannot create /var/lib/baton"
+        { mkdir -p /var/lib/baton && chmod 711 /var/lib/baton; } || disk_or "cannot create /var/lib/baton"
         if [ -e "$wanted" ] && ! cmp -s "$id_file" "$wanted/id"; then set_aside "$wanted"; fi
-        mkdir -p -m 711 "$wanted" || disk_or "cannot create $wanted"
+        { mkdir -p "$wanted" && chmod 711 "$wanted"; } || disk_or "cannot create $wanted"
         cp "$id_file" "$wanted/id" || disk_or "cannot write to $wanted"
         ln -sfn "$wanted/pg" "$LOCAL/pg"
         ln -sfn "$wanted/redis" "$LOCAL/redis"
