@@ -26,7 +26,7 @@ install_requirements() {
     : >"$VENV/baton.unfinished" || disk_or "cannot write to $VENV"
     rm -f "$stamp"
     # No compiling to bytecode here: most of these files are never imported, the others are compiled when they are.
-    step "$2 installed" "$VENV/bin/python" -Im pip install --require-hashes --only-binary :all: --no-deps \
+    step "$2 installed" "$VENV/bin/python" -Im pip install --require-hashes --only-binary :all: \
         --no-compile --no-input --disable-pip-version-check --progress-bar off -r "$file"
     printf '%s\n' "$wanted" >"$stamp" || disk_or "cannot write to $VENV"
     rm -f "$VENV/baton.unfinished"
