@@ -36,12 +36,10 @@ INSERT INTO dispatch_sweepheartbeat (id, standby_at, standby_pid) VALUES (1, clo
 ON CONFLICT (id) DO UPDATE SET standby_at = excluded.standby_at, standby_pid = excluded.standby_pid
 RETURNING pg_backend_pid(), active_at
 """
-_HOLDERS = """
-pg_locks WHERE locktype = 'advisory' AND granted AND classid = %s AND objid = %s AND objsubid = 2
+HOLDERS = """
+SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = %s AND objid = %s AND objsubid = 2
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
-SEAT_IS_TAKEN = "SELECT EXISTS (SELECT FROM " + _HOLDERS + ")"
-EVICT = "SELECT count(pg_terminate_backend(pid)) FROM " + _HOLDERS
 
 
 class Seat(IntEnum):
@@ -65,11 +63,14 @@ class Claim:
 
     def is_taken(self, seat: Seat) -> bool:
         """Somebody sits there, this process included."""
-        return bool(self._one(SEAT_IS_TAKEN, NAMESPACE, seat)[0])
+        return bool(self._holders(seat))
 
     def evict(self, seat: Seat) -> bool:
         """End the session of whoever sits there; they notice at their next beat. True if there was somebody."""
-        return bool(self._one(EVICT, NAMESPACE, seat)[0])
+        holders = self._holders(seat)
+        for backend in holders:
+            self._one("SELECT pg_terminate_backend(%s)", backend)
+        return bool(holders)
 
     def beat_active(self, tick_seconds: float | None = None) -> None:
         """Sign of life of the one who sweeps; `tick_seconds` is how long the last tick took."""
@@ -80,6 +81,9 @@ class Claim:
         backend, active_at = self._one(BEAT_STANDBY, getpid())
         self._check(backend)
         return active_at if isinstance(active_at, datetime) else None
+
+    def _holders(self, seat: Seat) -> list[int]:
+        return [backend for (backend,) in self._session.execute(HOLDERS, [NAMESPACE, seat]).fetchall()]
 
     def _one(self, sql: str, *values: Any) -> tuple[Any, ...]:
         # Every statement here returns exactly one row.

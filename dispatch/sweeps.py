@@ -1,10 +1,10 @@
 """What has to happen by itself, to the second: orders expire, are assigned and are offered; silent drivers go off duty.
 
 django-q2's scheduler wakes only about every 30 s, so it starts *runs*, and a run ticks every second. Two runs are alive
-at a time (dispatch/seats.py): the active one ticks, the standby waits for the seat and has it within a tenth of a second
-when the active one ends or dies. A run may start at any time, any number of times: a third finds both seats taken and
-ends at once. Every step of a tick is a service that is safe in any number of processes, so the seats only save work;
-nothing breaks if two should ever tick together.
+at a time (dispatch/seats.py): the active one ticks, the standby waits for the seat and has it within a tenth of a
+second when the active one ends or dies. A run may start at any time, any number of times: a third finds both seats
+taken and ends at once. Every step of a tick is a service that is safe in any number of processes, so the seats only
+save work; nothing breaks if two should ever tick together.
 """
 
 import logging
