@@ -1,5 +1,7 @@
 """What PostgreSQL refuses whatever the code path: each test is a statement that psql could send."""
 
+from typing import Any
+
 import pytest
 from django.db import DatabaseError, connection, transaction
 
@@ -12,7 +14,7 @@ from tests import cast
 pytestmark = pytest.mark.django_db
 
 
-def refused(statement: str, *values: object) -> str:
+def refused(statement: str, *values: Any) -> str:
     """Run one statement; the name of the constraint that refuses it, at once or at commit."""
     with pytest.raises(DatabaseError) as caught, transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement, values)
@@ -95,7 +97,7 @@ def test_history_is_append_only(alice: Driver, statement: str) -> None:
     before = list(OrderEvent.objects.values())
 
     with (
-        pytest.raises(DatabaseError, match="Cannot (update|delete)"),
+        pytest.raises(DatabaseError, match=r"Cannot (update|delete)"),
         transaction.atomic(),
         connection.cursor() as cursor,
     ):

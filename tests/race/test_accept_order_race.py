@@ -1,6 +1,10 @@
 """Many drivers at one order, one driver at many orders. Each test of a guard is preceded by the proof that the rig sees
 the race when the guard is gone."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import pytest
 from django.test import override_settings
 
@@ -24,12 +28,16 @@ def crowd() -> list[Driver]:
 
 
 def everybody_accepts(order: Order, crowd: list[Driver]) -> dict[str, int]:
-    acts = [lambda pk=driver.pk: services.accept_order(order_id=order.pk, driver_id=pk) for driver in crowd]
+    acts: list[Callable[[], Any]] = [
+        partial(services.accept_order, order_id=order.pk, driver_id=driver.pk) for driver in crowd
+    ]
     return rig.codes(rig.at_once(acts))
 
 
 def accept_many(driver: Driver, orders: list[Order]) -> dict[str, int]:
-    acts = [lambda pk=order.pk: services.accept_order(order_id=pk, driver_id=driver.pk) for order in orders]
+    acts: list[Callable[[], Any]] = [
+        partial(services.accept_order, order_id=order.pk, driver_id=driver.pk) for order in orders
+    ]
     return rig.codes(rig.at_once(acts))
 
 
@@ -153,8 +161,10 @@ def test_a_driver_never_gets_more_than_the_capacity(alice: Driver, orders: list[
 def test_accept_and_cancel_at_once_leave_one_story(crowd: list[Driver]) -> None:
     for _ in range(5):
         order = cast.order()
-        acts = [lambda pk=driver.pk: services.accept_order(order_id=order.pk, driver_id=pk) for driver in crowd[:3]]
-        acts.append(lambda: services.cancel_order(order_id=order.pk, actor=cast.DISPATCHER))
+        acts: list[Callable[[], Any]] = [
+            partial(services.accept_order, order_id=order.pk, driver_id=driver.pk) for driver in crowd[:3]
+        ]
+        acts.append(partial(services.cancel_order, order_id=order.pk, actor=cast.DISPATCHER))
         rig.at_once(acts)
 
         assert Order.objects.get(pk=order.pk).status == "cancelled"
@@ -181,8 +191,8 @@ def test_the_same_tap_sent_twice_at_once_is_carried_out_once(alice: Driver) -> N
 @override_settings(AUTO_ASSIGN_AFTER_SECONDS=0)
 def test_several_sweepers_and_accepting_drivers_give_each_order_to_one_driver(crowd: list[Driver]) -> None:
     orders = [cast.order() for _ in range(CROWD)]
-    acts = [
-        lambda driver=driver, order=order: services.accept_order(order_id=order.pk, driver_id=driver.pk)
+    acts: list[Callable[[], Any]] = [
+        partial(services.accept_order, order_id=order.pk, driver_id=driver.pk)
         for driver, order in zip(crowd, orders, strict=True)
     ]
     acts += [services.auto_assign for _ in range(3)]
