@@ -33,7 +33,7 @@ def late_writer(order: Order) -> Iterator[threading.Event]:
                 changes.change(Order.objects.get(pk=order.pk), Kind.CORRECTED, SYSTEM, data={"fields": []})
                 written.set()
                 assert commit.wait(10)
-        except BaseException as fault:  # noqa: BLE001 (handed to the test's own thread below)
+        except BaseException as fault:
             faults.append(fault)
             written.set()
         finally:
