@@ -80,7 +80,9 @@ class _Details(StrictSerializer):
     )
     priority = Whole(min_value=0, max_value=9, required=False, help_text="The higher is matched first.")
     payout = Money()
-    currency = serializers.RegexField(r"^[A-Z]{3}\Z", required=False, help_text="ISO 4217, like USD.")
+    currency = serializers.RegexField(
+        r"^[A-Z]{3}\Z", required=False, trim_whitespace=False, help_text="ISO 4217, like USD."
+    )
     release_at = Time(required=False, help_text="Offered to drivers from then on.")
     auto_assign_at = Time(required=False, help_text="Assigned by the system from then on.")
     expires_at = Time(required=False, help_text="Nobody may take it any more from then on.")
