@@ -54,10 +54,10 @@ INSTALLED_APPS = [
     "dispatch",
 ]
 
+# All of it synchronous; static files never get here (config/static.py).
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
     "config.problems.ProblemMiddleware",
+    "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -181,9 +181,14 @@ DEFAULT_CURRENCY = env.text("BATON_CURRENCY", "USD")
 MAX_BODY_BYTES = env.integer("BATON_MAX_BODY_BYTES", 64 * 1024, minimum=1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
-# Requests inside Django at once, and how many may wait for a turn (config/asgi.py); beyond: 503 with Retry-After.
+# What the back office may upload (files count apart from DATA_UPLOAD_MAX_MEMORY_SIZE).
+MAX_UPLOAD_BYTES = env.integer("BATON_MAX_UPLOAD_BYTES", 10 * 1024 * 1024, minimum=1024)
+# Requests inside Django at once, and how many may wait for a turn (config/gate.py); beyond: 503 with Retry-After.
 MAX_REQUESTS_AT_ONCE = env.integer("BATON_MAX_REQUESTS_AT_ONCE", 24, minimum=1)
 MAX_REQUESTS_WAITING = env.integer("BATON_MAX_REQUESTS_WAITING", 4000, minimum=1)
+
+# Who may read /metrics: the holder of this token; without one, whoever asks from this machine itself.
+METRICS_TOKEN = env.text("BATON_METRICS_TOKEN", "")
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -229,6 +234,7 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_ON_SUCCESS = True
 AXES_HTTP_RESPONSE_CODE = 429
+AXES_LOCKOUT_CALLABLE = "config.problems.locked_out"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
 KNOX_TOKEN_MODEL = "drivers.DeviceToken"  # noqa: S105 (a model, not a secret)
