@@ -13,14 +13,14 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- The process -----------------------------------------------------------------------------------------------------
 
-DEBUG = env.boolean("BATON_DEBUG", False)
+DEBUG = env.boolean("BATON_DEBUG", default=False)
 SECRET_KEY = env.text("BATON_SECRET_KEY")
 if not DEBUG and (len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5):
     # django-q2 signs pickles with this key: whoever guesses it runs code here.
     raise ImproperlyConfigured("BATON_SECRET_KEY must be a random text of at least 50 characters.")
 ALLOWED_HOSTS = env.words("BATON_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 # One switch for everything that is only right behind TLS.
-HTTPS = env.boolean("BATON_HTTPS", False)
+HTTPS = env.boolean("BATON_HTTPS", default=False)
 
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"
@@ -54,10 +54,10 @@ INSTALLED_APPS = [
     "dispatch",
 ]
 
+# All of it synchronous; static files never get here (config/static.py).
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
     "config.problems.ProblemMiddleware",
+    "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -185,9 +185,14 @@ DEFAULT_CURRENCY = env.text("BATON_CURRENCY", "USD")
 MAX_BODY_BYTES = env.integer("BATON_MAX_BODY_BYTES", 64 * 1024, minimum=1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
-# Requests inside Django at once, and how many may wait for a turn (config/asgi.py); beyond: 503 with Retry-After.
+# What the back office may upload (files count apart from DATA_UPLOAD_MAX_MEMORY_SIZE).
+MAX_UPLOAD_BYTES = env.integer("BATON_MAX_UPLOAD_BYTES", 10 * 1024 * 1024, minimum=1024)
+# Requests inside Django at once, and how many may wait for a turn (config/gate.py); beyond: 503 with Retry-After.
 MAX_REQUESTS_AT_ONCE = env.integer("BATON_MAX_REQUESTS_AT_ONCE", 24, minimum=1)
 MAX_REQUESTS_WAITING = env.integer("BATON_MAX_REQUESTS_WAITING", 4000, minimum=1)
+
+# Who may read /metrics: the holder of this token; without one, whoever asks from this machine itself.
+METRICS_TOKEN = env.text("BATON_METRICS_TOKEN", "")
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -233,9 +238,12 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_ON_SUCCESS = True
 AXES_HTTP_RESPONSE_CODE = 429
+AXES_LOCKOUT_CALLABLE = "config.problems.locked_out"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
-KNOX_TOKEN_MODEL = "drivers.DeviceToken"
+KNOX_TOKEN_MODEL = "drivers.DeviceToken"  # noqa: S105 (a model, not a secret)
+# Its own token table is never used, and its migrations would create it all the same.
+MIGRATION_MODULES = {"knox": None}
 REST_KNOX = {"TOKEN_TTL": timedelta(days=30), "AUTO_REFRESH": False, "AUTH_HEADER_PREFIX": "Bearer"}
 TICKET_SECONDS = 30
 

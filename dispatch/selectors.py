@@ -15,7 +15,7 @@ from dispatch.models import Offer, OfferStatus
 from drivers.access import as_driver
 from drivers.clock import ClockTimestamp, database_now
 from drivers.errors import NotFound
-from drivers.models import Presence
+from drivers.models import Driver, Presence
 from orders.lifecycle import HELD, Status
 from orders.models import Order
 
@@ -158,6 +158,15 @@ def sync_driver(*, driver_id: int) -> Sync:
             .order_by("assigned_at", "id")
         )
         return Sync(server_time=database_now(), offers=list(offers), active=list(active))
+
+
+def driver_profile(*, driver_id: int) -> tuple[Driver, Presence]:
+    """The driver and their presence, as they may see them. Raises NotFound."""
+    with as_driver(driver_id):
+        presence = Presence.objects.filter(pk=driver_id).select_related("driver").first()
+    if presence is None:
+        raise NotFound
+    return presence.driver, presence
 
 
 def order_for_driver(*, driver_id: int, order_id: UUID) -> Order:

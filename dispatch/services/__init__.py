@@ -10,6 +10,7 @@ from dispatch.services.duty import (
     mark_silent_drivers_offline,
     record_heartbeats,
     reinstate_driver,
+    sign_out,
     suspend_driver,
 )
 from dispatch.services.expire import expire_orders
@@ -48,6 +49,7 @@ __all__ = [
     "reinstate_driver",
     "release_order",
     "reoffer_order",
+    "sign_out",
     "suspend_driver",
     "unassign_order",
 ]
