@@ -64,13 +64,13 @@ Id = Annotated[str, Meta(max_length=64)] | Annotated[int, Meta(ge=-(2**53), le=2
 
 
 class Heartbeat(Struct, tag="heartbeat", tag_field="type", forbid_unknown_fields=True):
-    """A sign of life with a position (degrees, WGS 84; metres; degrees from north; metres per second)."""
+    """A sign of life, as a rule with a position (degrees, WGS 84; metres; degrees from north; metres per second)."""
 
-    lat: Annotated[float, Meta(ge=-90, le=90)]
-    lng: Annotated[float, Meta(ge=-180, le=180)]
-    accuracy_m: Annotated[float, Meta(ge=0, le=1e7)] | None = None
+    lat: Annotated[float, Meta(ge=-90, le=90)] | None = None
+    lng: Annotated[float, Meta(ge=-180, le=180)] | None = None
+    accuracy_m: Annotated[float, Meta(ge=0, le=1e6)] | None = None
     heading: Annotated[float, Meta(ge=0, le=360)] | None = None
-    speed_mps: Annotated[float, Meta(ge=0, le=1e4)] | None = None
+    speed_mps: Annotated[float, Meta(ge=0, le=1e3)] | None = None
     recorded_at: Annotated[datetime, Meta(tz=True)] | None = None
     id: Id | None = None
 
@@ -96,8 +96,11 @@ LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 def driver_frame(text: str) -> Heartbeat | Seen | SyncAsked:
     """Raises Invalid, naming the field."""
     frame: Heartbeat | Seen | SyncAsked = _decode(_DRIVER, text)
-    if isinstance(frame, Heartbeat) and frame.recorded_at is not None:
-        frame.recorded_at = min(max(frame.recorded_at, EARLIEST), LATEST)
+    if isinstance(frame, Heartbeat):
+        if (frame.lat is None) != (frame.lng is None):
+            raise Invalid(**{"lat" if frame.lat is None else "lng": "lat and lng come together."})
+        if frame.recorded_at is not None:
+            frame.recorded_at = min(max(frame.recorded_at, EARLIEST), LATEST)
     return frame
 
 
