@@ -38,7 +38,7 @@ async def lifespan(
 
 
 protocols: dict[str, Any] = {"http": ServeStaticASGI(gate, **static.options()), "lifespan": lifespan}
-if find_spec("dispatch.consumers.routing") is not None:
+if find_spec("dispatch.consumers") is not None:
     protocols["websocket"] = URLRouter(import_module("dispatch.consumers.routing").websocket_urlpatterns)
 
 application = ProtocolTypeRouter(protocols)
