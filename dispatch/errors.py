@@ -1,13 +1,9 @@
-from drivers.errors import DomainError
+from drivers.errors import DomainError, DriverAtCapacity
+
+__all__ = ["DriverAtCapacity", "NotOffered"]
 
 
 class NotOffered(DomainError):
     """This order is not on offer to you."""
 
     code = "not_offered"
-
-
-class DriverAtCapacity(DomainError):
-    """The driver already holds as many orders as they can carry."""
-
-    code = "driver_at_capacity"

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -75,15 +76,20 @@ def nearby_drivers(*, order_id: UUID, radius_km: float, limit: int | None = None
     return nearby_drivers_of(order, radius_km=radius_km, limit=limit)
 
 
-def nearby_drivers_of(order: Order, *, radius_km: float, limit: int | None = None) -> list[Candidate]:
-    """`nearby_drivers` for an order that is at hand."""
-    rows = (
+def nearest_rows(order: Order, *, radius_km: float) -> QuerySet[Presence, tuple[Any, ...]]:
+    """(driver id, distance, distance on the sphere, located_at, load, capacity), nearest on the sphere first."""
+    return (
         eligible_presences(order)
         .filter(location__dwithin=(order.pickup, D(m=radius_km * 1000)))
         .annotate(distance=Distance("location", order.pickup), sphere=GeometryDistance("location", order.pickup))
         .order_by("sphere")
         .values_list("driver_id", "distance", "sphere", "located_at", "load", "driver__capacity")
     )
+
+
+def nearby_drivers_of(order: Order, *, radius_km: float, limit: int | None = None) -> list[Candidate]:
+    """`nearby_drivers` for an order that is at hand."""
+    rows = nearest_rows(order, radius_km=radius_km)
     if limit is None:
         found = list(rows)
     else:

@@ -1,10 +1,12 @@
 """The one way an order changes: a guarded update and its event, together. Everything above calls these two."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import DatabaseError, connection, transaction
 
-from drivers.errors import DomainError, DriverSuspended
+from drivers.errors import DomainError, DriverAtCapacity, DriverSuspended
 from orders.actors import Actor
 from orders.errors import OrderExpired, OrderNotPending, VersionConflict
 from orders.lifecycle import Kind
@@ -58,25 +60,28 @@ def _require_transaction() -> None:
         raise transaction.TransactionManagementError("An order changes only inside a transaction.")
 
 
-class refusals:
-    """Turns the database's own refusals (orders/triggers.py, constraints) into business errors, by their name."""
+#: The database's own refusals (orders/triggers.py, constraints) in business words, by their name.
+REFUSALS: dict[str, type[DomainError]] = {
+    "order_moves_legally": OrderNotPending,
+    "order_keeps_holder": OrderNotPending,
+    "order_has_driver_when_held": OrderNotPending,
+    "order_not_expired": OrderExpired,
+    "order_expired_only_pending": OrderExpired,
+    "order_driver_not_suspended": DriverSuspended,
+    "order_within_capacity": DriverAtCapacity,
+    "one_event_per_order_version": VersionConflict,
+}
 
-    ERRORS: dict[str, type[DomainError]] = {
-        "order_moves_legally": OrderNotPending,
-        "order_keeps_holder": OrderNotPending,
-        "order_has_driver_when_held": OrderNotPending,
-        "order_not_expired": OrderExpired,
-        "order_expired_only_pending": OrderExpired,
-        "order_driver_not_suspended": DriverSuspended,
-        "one_event_per_order_version": VersionConflict,
-    }
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, DatabaseError) and (name := constraint_name(error)) in self.ERRORS:
-            raise self.ERRORS[name] from error
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Raise the business error that a refusal by the database stands for; any other error passes untouched."""
+    try:
+        yield
+    except DatabaseError as error:
+        if (name := constraint_name(error)) in REFUSALS:
+            raise REFUSALS[name] from error
+        raise
 
 
 def constraint_name(error: DatabaseError) -> str:

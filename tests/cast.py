@@ -21,6 +21,7 @@ FERRY_BUILDING = (37.7955, -122.3937)
 EMBARCADERO = (37.7929, -122.3971)
 UNION_SQUARE = (37.7880, -122.4075)
 OCEAN_BEACH = (37.7594, -122.5107)
+MINUTE = timedelta(seconds=61)
 PASSWORD = "correct horse battery"
 
 DISPATCHER = actors.dispatcher(1, "dora")

@@ -55,11 +55,16 @@ def _accept(*, order_id: UUID, driver_id: int, tap: Tap) -> Order:
     data = {"how": "accepted", "distance_m": round(offer.distance_m), "offered_at": offer.offered_at.isoformat()}
     if tap.tapped_at is not None:
         data["tapped_at"] = tap.tapped_at.isoformat()
-    Offer.objects.filter(pk=offer.pk).update(
-        status=OfferStatus.ACCEPTED, answered_at=now, closed_at=now, closed_reason="accepted"
-    )
+    mark_accepted(offer, now=now)
     hand_over(order, driver, actor=actors.driver(driver.pk, driver.name), data=data, now=now)
     return order
+
+
+def mark_accepted(offer: Offer, *, now: datetime) -> None:
+    """The driver's answer, on an offer whose order is locked."""
+    Offer.objects.filter(pk=offer.pk, status=OfferStatus.OPEN).update(
+        status=OfferStatus.ACCEPTED, answered_at=now, closed_at=now, closed_reason="accepted"
+    )
 
 
 def check_available(order: Order, *, now: datetime) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
+from dispatch.errors import DriverAtCapacity
 from dispatch.locks import (
     check_capacity,
     load_of,
@@ -15,7 +16,6 @@ from dispatch.locks import (
     lock_driver,
     lock_order,
 )
-from dispatch.errors import DriverAtCapacity
 from dispatch.matching import match_orders
 from dispatch.selectors import Candidate, live_presences, nearby_drivers_of
 from dispatch.services.accept import hand_over
