@@ -12,7 +12,9 @@ CHECKS: Final = [
     Check("triggers_are_on", "Every trigger of Baton is installed as written and enabled."),
     Check("constraints_are_on", "Every constraint of Baton's tables is there and validated."),
     Check("row_security_is_on", "Row level security is enabled and forced, with every policy in place."),
-    Check("drivers_may_only_read", "The role `baton_driver` may write no table, and read only what the policies are for."),
+    Check(
+        "drivers_may_only_read", "The role `baton_driver` may write no table, and read only what the policies are for."
+    ),
 ]
 
 APPS: Final = ("drivers", "orders", "dispatch")
@@ -122,10 +124,8 @@ def _constraints() -> list[str]:
 
 def _references(model: type[models.Model]) -> Iterable[tuple[Any, str]]:
     for field in model._meta.local_fields:
-        if isinstance(field, models.ForeignKey) and field.db_constraint:
-            target = field.remote_field.model
-            assert not isinstance(target, str)
-            yield field, target._meta.db_table
+        if isinstance(field, models.ForeignKey):
+            yield field, field.target_field.model._meta.db_table
 
 
 def _row_security() -> list[str]:

@@ -19,9 +19,13 @@ CHECKS: Final = [
     Check("histories_begin_with_created", "Every history begins with `created`, which comes once."),
     Check("rows_equal_their_history", "Replaying its events gives each order's status, holder, version and times."),
     Check("events_name_the_holder", "Whoever accepted, released, picked up or finished an order held it."),
-    Check("no_assignment_after_the_deadline", "No order was assigned while expired or at or past its round's deadline."),
+    Check(
+        "no_assignment_after_the_deadline", "No order was assigned while expired or at or past its round's deadline."
+    ),
     Check("capacity_was_never_exceeded", "No driver ever held more orders than the capacity at that moment."),
-    Check("accepted_offers_are_assignments", "An offer is accepted exactly when its driver holds the order by accepting."),
+    Check(
+        "accepted_offers_are_assignments", "An offer is accepted exactly when its driver holds the order by accepting."
+    ),
     Check("receipts_point_to_events", "Every receipt of a driver's act points to the event of that act."),
 ]
 
@@ -153,8 +157,11 @@ QUERIES: Final[dict[str, str]] = {
         WHERE o.id IS NULL OR f.order_id IS NULL OR o.status <> {_STATUS_NAMES}[f.status] OR o.version <> f.version
            OR o.driver_id IS DISTINCT FROM f.holder OR o.expired <> f.expired
            OR f.holder IS NOT NULL AND {_micros("o.assigned_at")} IS DISTINCT FROM f.holder_since
-           OR o.status <> '{Status.PENDING}' AND f.status_since IS DISTINCT FROM {_micros(
-               "CASE o.status " + " ".join(f"WHEN '{s}' THEN o.{s}_at" for s in Status if s != Status.PENDING) + " END")}
+           OR o.status <> '{Status.PENDING}' AND f.status_since IS DISTINCT FROM {
+        _micros(
+            "CASE o.status " + " ".join(f"WHEN '{s}' THEN o.{s}_at" for s in Status if s != Status.PENDING) + " END"
+        )
+    }
     """,
     # Ordered by event id. An assignment holds the lock on its driver from before it counts the load until it commits, so
     # assignments to one driver draw their ids one after the other; and an order that it did not count was given back by
@@ -199,10 +206,9 @@ def _statement() -> str:
     each_rule = ", ".join(
         f"('{name}', ({rule}), {_SAID.format(text=text)})" for name, (rule, text) in EVENT_RULES.items()
     )
-    parts = [
-        f"SELECT rule.name, rule.text FROM (SELECT * FROM walk WHERE {any_rule}) suspect"
-        f" CROSS JOIN LATERAL (VALUES {each_rule}) rule (name, broken, text) WHERE rule.broken"
-    ]
+    suspects = f"SELECT * FROM walk WHERE {any_rule}"
+    judged = f"({suspects}) e CROSS JOIN LATERAL (VALUES {each_rule}) rule (name, broken, text)"
+    parts = [f"SELECT rule.name, rule.text FROM {judged} WHERE rule.broken"]
     parts += [f"SELECT '{name}', found.text FROM ({query}) found (text)" for name, query in QUERIES.items()]
     breaches = " UNION ALL ".join(parts)
     return f"""

@@ -11,10 +11,16 @@ from orders.lifecycle import FINAL, HELD, Status
 SWEEP_OWES_SECONDS: Final = 15
 
 CHECKS: Final = [
-    Check("open_offers_can_be_accepted", f"An open offer is of a pending, unexpired order (or one that ran out under {SWEEP_OWES_SECONDS} s ago)."),
+    Check(
+        "open_offers_can_be_accepted",
+        f"An open offer is of a pending, unexpired order (or one that ran out under {SWEEP_OWES_SECONDS} s ago).",
+    ),
     Check("one_accepted_offer_per_order", "No order has two accepted offers."),
     Check("held_orders_have_a_holder", "A held, delivered or failed order has a driver, a pending one has none."),
-    Check("states_have_their_time", "Every state that an order is in or went through has its time; no other state has one."),
+    Check(
+        "states_have_their_time",
+        "Every state that an order is in or went through has its time; no other state has one.",
+    ),
     Check("expired_orders_are_pending", "Only pending orders are expired."),
     Check("everybody_has_one_presence", "Every driver has a presence."),
 ]

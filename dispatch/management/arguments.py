@@ -1,6 +1,7 @@
 """What several commands read from their command line, and how a refusal is said there."""
 
 import argparse
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,8 @@ def place(text: str) -> tuple[float, float]:
 
 
 def add_area(parser: CommandParser, *, default: tuple[float, float] | None, spread_km: float) -> None:
+    # argparse takes `-33.9,151.2` for an option, unless it looks like what it calls a negative number.
+    parser._negative_number_matcher = re.compile(r"^-\d+(\.\d*)?(,-?\d+(\.\d*)?)?$")
     parser.add_argument(
         "--near",
         type=place,

@@ -37,5 +37,5 @@ class Command(BaseCommand):
         prefix, count = options["prefix"], options["count"]
         text = f"{prefix}1 … {prefix}{count}: {fleet.created} created, {fleet.kept} kept with a new password"
         if area is not None:
-            text += f", all within {area.radius_km:g} km of {area.lat:g},{area.lng:g}"
+            text += f", all within {area.radius_km:g} km of {area.lat},{area.lng}"
         self.stdout.write(f"{text}.")
