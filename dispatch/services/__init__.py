@@ -4,12 +4,14 @@ from dispatch.selectors import nearby_drivers
 from dispatch.services.accept import accept_order, decline_order
 from dispatch.services.assign import assign_order, assign_order_to_nearest, auto_assign, unassign_order
 from dispatch.services.carry import deliver_order, fail_order, pick_up_order, release_order
+from dispatch.services.cleaning import clean_up
 from dispatch.services.duty import (
     go_offline,
     go_online,
     mark_silent_drivers_offline,
     record_heartbeats,
     reinstate_driver,
+    sign_out,
     suspend_driver,
 )
 from dispatch.services.expire import expire_orders
@@ -27,6 +29,7 @@ __all__ = [
     "assign_order_to_nearest",
     "auto_assign",
     "cancel_order",
+    "clean_up",
     "correct_order",
     "decline_order",
     "deliver_order",
@@ -45,6 +48,7 @@ __all__ = [
     "reinstate_driver",
     "release_order",
     "reoffer_order",
+    "sign_out",
     "suspend_driver",
     "unassign_order",
 ]
