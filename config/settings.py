@@ -132,6 +132,10 @@ CHANNEL_LAYERS = {
         },
     }
 }
+# What a socket says of an error: the same document as HTTP does.
+PROBLEM_OF = "config.problems.problem_of_any"
+# Threads per process for what sockets ask of the database (who is it, snapshots); one more writes heartbeats.
+SOCKET_DATABASE_THREADS = env.integer("BATON_SOCKET_DATABASE_THREADS", 4, minimum=1)
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
