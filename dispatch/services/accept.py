@@ -102,7 +102,7 @@ def hand_over(order: Order, driver: Driver, *, actor: actors.Actor, data: dict[s
         order,
         Kind.ASSIGNED,
         actor,
-        data={"driver": driver.pk, "driver_name": driver.name, **data},
+        data={"driver": driver.pk, "driver_name": driver.name, "capacity": driver.capacity, **data},
         at=now,
         status=Status.ASSIGNED,
         driver_id=driver.pk,
