@@ -166,6 +166,8 @@ class OrderContact(models.Model):
     name = models.CharField(max_length=100)
     phone = models.CharField(max_length=32)
     notes = models.CharField(max_length=1000, blank=True)
+    #: What the driver wrote when handing over. It may name the receiver, so it is here and not in the history.
+    proof_note = models.CharField(max_length=300, blank=True, db_default="", editable=False)
 
     def __str__(self) -> str:
         # Never the name: this text ends up in logs and admin history.
