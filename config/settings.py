@@ -114,6 +114,8 @@ DATABASES: dict[str, dict[str, Any]] = {
         "ATOMIC_REQUESTS": False,
     }
 }
+# The sweeps hold locks of a session (dispatch/seats.py). Behind a pooler in transaction mode they need a way around it.
+DIRECT_DATABASE = env.database("DATABASE_DIRECT_URL") if env.text("DATABASE_DIRECT_URL", "") else None
 
 # --- Redis and live push ---------------------------------------------------------------------------------------------
 
@@ -130,36 +132,46 @@ CHANNEL_LAYERS = {
         },
     }
 }
+# What a socket says of an error: the same document as HTTP does.
+PROBLEM_OF = "config.problems.problem_of_any"
+# Threads per process for what sockets ask of the database (who is it, snapshots); one more writes heartbeats.
+SOCKET_DATABASE_THREADS = env.integer("BATON_SOCKET_DATABASE_THREADS", 4, minimum=1)
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": f"{REDIS_PREFIX}:cache",
         "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
-    }
+    },
+    # django-q2 writes its status here twice a second and waits for it; in Redis, a Redis that hangs would hold up the
+    # guard of the workers. The sweeps' heartbeat is in the database (dispatch/seats.py), so nothing reads this.
+    "cluster_status": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
 }
 
 # --- Background work: django-q2 --------------------------------------------------------------------------------------
 
 # The ORM broker lives in the same database as the orders: a job and the change that asked for it commit together.
-# `timeout` < `retry`, both above the longest task; a failing task is not repeated for ever.
+# A failing job is not repeated for ever; one whose worker was killed comes again after `retry` seconds, which therefore
+# covers two jobs' time in front of it in the worker's own queue and its own.
+JOB_SECONDS = env.integer("BATON_JOB_SECONDS", 60, minimum=1)
 Q_CLUSTER: dict[str, Any] = {
     "name": "jobs",
     "orm": "default",
     "workers": 2,
-    "timeout": 60,
-    "retry": 120,
+    "queue_limit": 2,
+    "timeout": JOB_SECONDS,
+    "retry": 4 * JOB_SECONDS,
     "max_attempts": 1,
     "ack_failures": True,
     "catch_up": False,
     "save_limit": -1,
     "poll": 0.5,
     "bulk": 1,
+    "cache": "cluster_status",
     "label": "Background jobs",
-    "scheduler": False,
     "ALT_CLUSTERS": {
-        # One worker sweeps, one stands by (dispatch/sweeps.py). A run lasts at most SWEEP_RUN_SECONDS twice over.
-        "sweeps": {"workers": 2, "timeout": 420, "retry": 480, "poll": 0.2, "scheduler": True},
+        # One worker sweeps, one stands by. No run is longer than RUN_AT_MOST_SECONDS (dispatch/sweeps.py).
+        "sweeps": {"workers": 2, "timeout": 420, "retry": 480, "poll": 0.2},
     },
 }
 
@@ -173,6 +185,8 @@ AUTO_ASSIGN_AFTER_SECONDS = env.integer("BATON_AUTO_ASSIGN_AFTER_SECONDS", 15)
 EXPIRE_AFTER_SECONDS = env.integer("BATON_EXPIRE_AFTER_SECONDS", 120, minimum=1)
 # A driver who has not been heard of for this long is not live, whatever the row says.
 LIVE_SECONDS = env.integer("BATON_LIVE_SECONDS", 60, minimum=5)
+# A customer's name, phone and notes are erased so long after the order's final state.
+CONTACT_RETENTION_DAYS = env.integer("BATON_CONTACT_RETENTION_DAYS", 30, minimum=1)
 DEFAULT_CURRENCY = env.text("BATON_CURRENCY", "USD")
 
 # --- HTTP ------------------------------------------------------------------------------------------------------------
@@ -291,6 +305,7 @@ LOGGING: dict[str, Any] = {
         # A refusal is an answer, not an incident.
         "django.request": {"level": "ERROR"},
         "axes": {"level": "WARNING"},
-        "django_q": {"level": "WARNING"},
+        # The library's logger is called so.
+        "django-q": {"level": "WARNING"},
     },
 }

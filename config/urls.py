@@ -9,6 +9,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", health.ready),
     path("metrics", health.metrics),
     path("api/v1/", include("dispatch.api.urls")),
+    path("api/v1/", include("dispatch.api.urls_orders")),
 ]
 
 handler500 = "config.problems.server_error"

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib.gis.db.models.functions import Distance, GeometryDistance
 from django.contrib.gis.measure import D
 from django.db import connection
-from django.db.models import Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import BooleanField, Case, Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 
 from dispatch.models import Offer, OfferStatus
@@ -47,6 +47,18 @@ def live_presences() -> QuerySet[Presence]:
     """Drivers who are on duty, heard of within LIVE_SECONDS by the database's clock, and not suspended."""
     heard_since = ClockTimestamp() - timedelta(seconds=settings.LIVE_SECONDS)
     return Presence.objects.filter(is_online=True, last_seen__gt=heard_since, driver__suspended=False)
+
+
+def watched_presences(*, live: bool | None = None) -> QuerySet[Presence]:
+    """Every driver with duty, position, `load` and `live`, for whoever watches over them; only live ones or only the
+    others, if asked."""
+    heard_since = ClockTimestamp() - timedelta(seconds=settings.LIVE_SECONDS)
+    is_live = Q(is_online=True, last_seen__gt=heard_since, driver__suspended=False)
+    presences = (live_presences() if live else Presence.objects.all()).annotate(
+        load=Coalesce(_loads(), 0),
+        live=Case(When(is_live, then=True), default=False, output_field=BooleanField()),
+    )
+    return (presences.filter(live=False) if live is False else presences).select_related("driver")
 
 
 def _loads() -> Subquery:

@@ -33,7 +33,7 @@ FOREIGN = {"spatial_ref_sys", "geometry_columns", "geography_columns"}
 def rows(sql: str, *values: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def tables() -> list[str]:
