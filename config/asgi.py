@@ -2,8 +2,6 @@
 
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -12,11 +10,12 @@ import django
 
 django.setup(set_prefix=False)
 
-from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.routing import ProtocolTypeRouter
 from servestatic import ServeStaticASGI
 
 from config import static
 from config.gate import Gate
+from dispatch.consumers.routing import websocket_application
 
 gate = Gate()
 
@@ -37,8 +36,6 @@ async def lifespan(
             return
 
 
-protocols: dict[str, Any] = {"http": ServeStaticASGI(gate, **static.options()), "lifespan": lifespan}
-if find_spec("dispatch.consumers.routing") is not None:
-    protocols["websocket"] = URLRouter(import_module("dispatch.consumers.routing").websocket_urlpatterns)
-
-application = ProtocolTypeRouter(protocols)
+application = ProtocolTypeRouter(
+    {"http": ServeStaticASGI(gate, **static.options()), "websocket": websocket_application, "lifespan": lifespan}
+)

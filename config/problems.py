@@ -27,6 +27,8 @@ CONTENT_TYPE = "application/problem+json"
 STATUS: dict[str, int] = {
     "invalid": 400,
     "sign_in_refused": 401,
+    "not_authenticated": 401,
+    "permission_denied": 403,
     "not_offered": 403,
     "driver_suspended": 403,
     "not_found": 404,
@@ -37,6 +39,7 @@ STATUS: dict[str, int] = {
     "version_conflict": 409,
     "order_expired": 410,
     "order_cancelled": 410,
+    "too_large": 413,
     "idempotency_mismatch": 422,
     "throttled": 429,
     "busy": 503,
@@ -97,6 +100,14 @@ def _as_domain_error(error: BaseException) -> DomainError | None:
         ):
             return Unavailable()
     return None
+
+
+def problem_of_any(error: BaseException) -> dict[str, Any]:
+    """For doors without HTTP (settings.PROBLEM_OF): any error as a document; what is nobody's refusal goes on record."""
+    if (domain := _as_domain_error(error)) is not None:
+        return problem_of(domain)
+    log.error("Unexpected", exc_info=error)
+    return problem(500, "internal", DETAILS["internal"])
 
 
 def _headers(code: str) -> dict[str, str]:

@@ -7,3 +7,21 @@ class NotOffered(DomainError):
     """This order is not on offer to you."""
 
     code = "not_offered"
+
+
+class NotSignedIn(DomainError):
+    """You are not signed in, or may not be here."""
+
+    code = "not_authenticated"
+
+
+class NotFromHere(DomainError):
+    """A page of another site may not do this."""
+
+    code = "permission_denied"
+
+
+class TooLarge(DomainError):
+    """The message is larger than this server takes."""
+
+    code = "too_large"

@@ -47,6 +47,9 @@ def change(
     brought up to date in place.
     """
     _require_transaction()
+    if (deadline := fields.get("expires_at")) is not None:
+        # The history knows the deadline of every round: the audit holds each assignment against it.
+        data = {**(data or {}), "expires_at": deadline.isoformat()}
     with refusals():
         rows = Order.objects.filter(pk=order.pk, version=order.version, status=order.status).update(
             version=order.version + 1, **fields

@@ -16,6 +16,7 @@ from dispatch.services.duty import (
     suspend_driver,
 )
 from dispatch.services.expire import expire_orders
+from dispatch.services.feed import mark_offers_delivered, mark_offers_seen
 from dispatch.services.intake import cancel_order, correct_order, extend_order, place_order
 from dispatch.services.offers import offer_orders, reoffer_order
 from dispatch.services.receipts import Done, Tap
@@ -39,6 +40,8 @@ __all__ = [
     "fail_order",
     "go_offline",
     "go_online",
+    "mark_offers_delivered",
+    "mark_offers_seen",
     "mark_silent_drivers_offline",
     "nearby_drivers",
     "offer_orders",
