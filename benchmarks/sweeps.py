@@ -24,21 +24,21 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-import django  # noqa: E402
+import django
 
 django.setup()
 
-from django.contrib.auth.models import User  # noqa: E402
-from django.db import connections  # noqa: E402
+from django.contrib.auth.models import User
+from django.db import connections
 
-from dispatch import services  # noqa: E402
-from dispatch.models import SweepHeartbeat  # noqa: E402
-from drivers.clock import database_now  # noqa: E402
-from drivers.models import Driver, Presence  # noqa: E402
-from drivers.services import Position, record_positions  # noqa: E402
-from orders import actors  # noqa: E402
-from orders.models import Order, OrderEvent  # noqa: E402
-from orders.services import Contact, NewOrder, Place  # noqa: E402
+from dispatch import services
+from dispatch.models import SweepHeartbeat
+from drivers.clock import database_now
+from drivers.models import Driver, Presence
+from drivers.services import Position, record_positions
+from orders import actors
+from orders.models import Order, OrderEvent
+from orders.services import Contact, NewOrder, Place
 
 CENTRE = (37.77, -122.42)
 HOLD_SECONDS = 10
@@ -52,7 +52,7 @@ def spot() -> tuple[float, float]:
 def hire(count: int) -> list[int]:
     """Drivers who are on duty. Straight into the tables: hashing a thousand passwords would take minutes."""
     mark = f"bench{int(time.time())}-"
-    users = User.objects.bulk_create([User(username=f"{mark}{n}", password="!") for n in range(count)])
+    users = User.objects.bulk_create([User(username=f"{mark}{n}") for n in range(count)])
     ids = [driver.pk for driver in Driver.objects.bulk_create([Driver(user=u, name=u.username) for u in users])]
     Presence.objects.filter(pk__in=ids).update(is_online=True)
     return ids
