@@ -79,7 +79,9 @@ def problem(status: int, code: str, detail: str, **members: Any) -> dict[str, An
 
 
 def problem_of(error: DomainError) -> dict[str, Any]:
-    return problem(STATUS[error.code], error.code, str(error), **error.data)
+    # `status` is the document's own member; the status of the order in question goes by another name.
+    members = {"order_status" if name == "status" else name: value for name, value in error.data.items()}
+    return problem(STATUS[error.code], error.code, str(error), **members)
 
 
 def _as_domain_error(error: BaseException) -> DomainError | None:

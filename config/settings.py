@@ -97,7 +97,8 @@ DATABASE_POOL_SIZE = env.integer("BATON_DATABASE_POOL_SIZE", 16, minimum=2)
 
 _database_options: dict[str, Any] = {
     "options": f"-c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout={STATEMENT_TIMEOUT_MS}"
-    " -c idle_in_transaction_session_timeout=30000",
+    # PostGIS's functions are so "expensive" that PostgreSQL compiles queries that take a millisecond: for 300 of them.
+    " -c idle_in_transaction_session_timeout=30000 -c jit=off",
     "connect_timeout": 5,
     "application_name": env.text("BATON_PROCESS_NAME", "baton"),
 }
@@ -114,6 +115,8 @@ DATABASES: dict[str, dict[str, Any]] = {
         "ATOMIC_REQUESTS": False,
     }
 }
+# The sweeps hold locks of a session (dispatch/seats.py). Behind a pooler in transaction mode they need a way around it.
+DIRECT_DATABASE = env.database("DATABASE_DIRECT_URL") if env.text("DATABASE_DIRECT_URL", "") else None
 
 # --- Redis and live push ---------------------------------------------------------------------------------------------
 
@@ -140,30 +143,36 @@ CACHES = {
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": f"{REDIS_PREFIX}:cache",
         "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
-    }
+    },
+    # django-q2 writes its status here twice a second and waits for it; in Redis, a Redis that hangs would hold up the
+    # guard of the workers. The sweeps' heartbeat is in the database (dispatch/seats.py), so nothing reads this.
+    "cluster_status": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
 }
 
 # --- Background work: django-q2 --------------------------------------------------------------------------------------
 
 # The ORM broker lives in the same database as the orders: a job and the change that asked for it commit together.
-# `timeout` < `retry`, both above the longest task; a failing task is not repeated for ever.
+# A failing job is not repeated for ever; one whose worker was killed comes again after `retry` seconds, which therefore
+# covers two jobs' time in front of it in the worker's own queue and its own.
+JOB_SECONDS = env.integer("BATON_JOB_SECONDS", 60, minimum=1)
 Q_CLUSTER: dict[str, Any] = {
     "name": "jobs",
     "orm": "default",
     "workers": 2,
-    "timeout": 60,
-    "retry": 120,
+    "queue_limit": 2,
+    "timeout": JOB_SECONDS,
+    "retry": 4 * JOB_SECONDS,
     "max_attempts": 1,
     "ack_failures": True,
     "catch_up": False,
     "save_limit": -1,
     "poll": 0.5,
     "bulk": 1,
+    "cache": "cluster_status",
     "label": "Background jobs",
-    "scheduler": False,
     "ALT_CLUSTERS": {
-        # One worker sweeps, one stands by (dispatch/sweeps.py). A run lasts at most SWEEP_RUN_SECONDS twice over.
-        "sweeps": {"workers": 2, "timeout": 420, "retry": 480, "poll": 0.2, "scheduler": True},
+        # One worker sweeps, one stands by. No run is longer than RUN_AT_MOST_SECONDS (dispatch/sweeps.py).
+        "sweeps": {"workers": 2, "timeout": 420, "retry": 480, "poll": 0.2},
     },
 }
 
@@ -177,6 +186,8 @@ AUTO_ASSIGN_AFTER_SECONDS = env.integer("BATON_AUTO_ASSIGN_AFTER_SECONDS", 15)
 EXPIRE_AFTER_SECONDS = env.integer("BATON_EXPIRE_AFTER_SECONDS", 120, minimum=1)
 # A driver who has not been heard of for this long is not live, whatever the row says.
 LIVE_SECONDS = env.integer("BATON_LIVE_SECONDS", 60, minimum=5)
+# A customer's name, phone and notes are erased so long after the order's final state.
+CONTACT_RETENTION_DAYS = env.integer("BATON_CONTACT_RETENTION_DAYS", 30, minimum=1)
 DEFAULT_CURRENCY = env.text("BATON_CURRENCY", "USD")
 
 # --- HTTP ------------------------------------------------------------------------------------------------------------
@@ -199,7 +210,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PARSER_CLASSES": ["drivers.http.StrictJSONParser"],
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "config.openapi.Described",
     "EXCEPTION_HANDLER": "config.problems.exception_handler",
     "COERCE_DECIMAL_TO_STRING": True,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
@@ -215,10 +226,16 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "docExpansion": "list", "validatorUrl": None},
     "COMPONENT_SPLIT_REQUEST": True,
+    "COMPONENT_SPLIT_PATCH": False,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SORT_OPERATION_PARAMETERS": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
-    "ENUM_NAME_OVERRIDES": {"OrderStatus": "orders.lifecycle.STATUS_CHOICES", "Vehicle": "drivers.models.Vehicle"},
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enum_id_removal",
+        "config.openapi.complete",
+    ],
 }
 
 # --- Sign-in ---------------------------------------------------------------------------------------------------------
@@ -295,6 +312,7 @@ LOGGING: dict[str, Any] = {
         # A refusal is an answer, not an incident.
         "django.request": {"level": "ERROR"},
         "axes": {"level": "WARNING"},
-        "django_q": {"level": "WARNING"},
+        # The library's logger is called so.
+        "django-q": {"level": "WARNING"},
     },
 }

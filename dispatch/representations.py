@@ -4,12 +4,14 @@ Dicts by hand, because these are the hottest lines of the API. Nothing here read
 shown, and decide by bringing it or not.
 """
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib.gis.geos import Point
 
 from dispatch.models import Offer
 from drivers.http import rfc3339
+from drivers.models import Driver, Presence
 from orders.models import Order, OrderContact, OrderEvent
 
 #: Decimals that a dropoff keeps before the order is held: about a kilometre.
@@ -109,4 +111,46 @@ def event(event: OrderEvent) -> dict[str, Any]:
         "at": rfc3339(event.at),
         "actor": {"type": str(event.actor_type), "id": event.actor_id, "name": event.actor_name},
         "data": event.data,
+    }
+
+
+def event_for_integrator(told: OrderEvent) -> dict[str, Any]:
+    """An event without the drivers who were considered and passed over: they have nothing to do with this sender."""
+    shown = event(told)
+    shown["data"] = {name: value for name, value in told.data.items() if name != "candidates"}
+    return shown
+
+
+def driver_for_staff(presence: Presence, *, load: int, live: bool) -> dict[str, Any]:
+    """A driver as dispatchers see them; bring the presence with its driver."""
+    driver, location = presence.driver, presence.location
+    return {
+        "id": driver.pk,
+        "name": driver.name,
+        "phone": driver.phone,
+        "vehicle": str(driver.vehicle),
+        "capacity": driver.capacity,
+        "load": load,
+        "suspended": driver.suspended,
+        "is_online": presence.is_online,
+        "live": live,
+        "last_seen": rfc3339(presence.last_seen),
+        "location": {"lat": location.y, "lng": location.x} if location is not None else None,
+        "accuracy_m": presence.accuracy_m,
+        "heading": presence.heading,
+        "speed_mps": presence.speed_mps,
+        "recorded_at": rfc3339(presence.recorded_at),
+    }
+
+
+def candidate(driver: Driver, *, distance_m: float, located_at: datetime | None, load: int) -> dict[str, Any]:
+    """A driver who could take an order now."""
+    return {
+        "driver": driver.pk,
+        "name": driver.name,
+        "vehicle": str(driver.vehicle),
+        "distance_m": round(distance_m),
+        "located_at": rfc3339(located_at),
+        "load": load,
+        "capacity": driver.capacity,
     }

@@ -2,8 +2,10 @@
 
 from dispatch.selectors import nearby_drivers
 from dispatch.services.accept import accept_order, decline_order
-from dispatch.services.assign import assign_order, assign_order_to_nearest, auto_assign, unassign_order
+from dispatch.services.assign import assign_order, assign_order_to_nearest, unassign_order
+from dispatch.services.auto_assign import auto_assign
 from dispatch.services.carry import deliver_order, fail_order, pick_up_order, release_order
+from dispatch.services.cleaning import clean_up
 from dispatch.services.duty import (
     go_offline,
     go_online,
@@ -29,6 +31,7 @@ __all__ = [
     "assign_order_to_nearest",
     "auto_assign",
     "cancel_order",
+    "clean_up",
     "correct_order",
     "decline_order",
     "deliver_order",

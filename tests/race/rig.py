@@ -77,6 +77,17 @@ def read_together(monkeypatch: pytest.MonkeyPatch, where: str, model: type[Any],
     monkeypatch.setattr(where, read)
 
 
+def judge_together(monkeypatch: pytest.MonkeyPatch, where: str, check: Callable[..., None], parties: int) -> None:
+    """After a check has passed, everybody waits for everybody: all have judged before anybody changes anything."""
+    everybody_has_judged = Barrier(parties, timeout=30)
+
+    def judge(*args: Any) -> None:
+        check(*args)
+        everybody_has_judged.wait()
+
+    monkeypatch.setattr(where, judge)
+
+
 def unguarded_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace the guarded update by the naive one: by id alone, each event with a number of its own."""
 

@@ -9,6 +9,7 @@ import pytest
 from django.test import override_settings
 
 from dispatch import services
+from dispatch.locks import check_capacity
 from dispatch.models import Offer
 from drivers.models import Driver
 from orders import changes
@@ -124,6 +125,7 @@ def test_a_driver_ends_up_over_capacity_when_every_guard_is_removed(
     alice: Driver, orders: list[Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.read_together(monkeypatch, "dispatch.services.accept.lock_driver", Driver, CROWD)
+    rig.judge_together(monkeypatch, "dispatch.services.accept.check_capacity", check_capacity, CROWD)
     rig.no_offer_bookkeeping(monkeypatch)
 
     with rig.without_triggers():
@@ -137,6 +139,7 @@ def test_the_trigger_alone_keeps_a_driver_within_capacity(
     alice: Driver, orders: list[Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.read_together(monkeypatch, "dispatch.services.accept.lock_driver", Driver, CROWD)
+    rig.judge_together(monkeypatch, "dispatch.services.accept.check_capacity", check_capacity, CROWD)
     rig.no_offer_bookkeeping(monkeypatch)
 
     outcome = accept_many(alice, orders)
