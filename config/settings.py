@@ -185,6 +185,8 @@ AUTO_ASSIGN_AFTER_SECONDS = env.integer("BATON_AUTO_ASSIGN_AFTER_SECONDS", 15)
 EXPIRE_AFTER_SECONDS = env.integer("BATON_EXPIRE_AFTER_SECONDS", 120, minimum=1)
 # A driver who has not been heard of for this long is not live, whatever the row says.
 LIVE_SECONDS = env.integer("BATON_LIVE_SECONDS", 60, minimum=5)
+# A customer's name, phone and notes are erased so long after the order's final state.
+CONTACT_RETENTION_DAYS = env.integer("BATON_CONTACT_RETENTION_DAYS", 30, minimum=1)
 DEFAULT_CURRENCY = env.text("BATON_CURRENCY", "USD")
 
 # --- HTTP ------------------------------------------------------------------------------------------------------------

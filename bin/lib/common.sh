@@ -75,7 +75,9 @@ step() {
     STEP_PID=
     if [ "$status" -ne 0 ]; then
         clear_line
-        if tail -c "+$((log_start + 1))" "$SETUP_LOG" | grep -aqiE 'no space left|disk quota exceeded|not enough free (disk )?space|ENOSPC'; then
+        # A full disk may have swallowed the very words that say so.
+        if tail -c "+$((log_start + 1))" "$SETUP_LOG" | grep -aqiE 'no space left|disk quota exceeded|not enough free (disk )?space|ENOSPC' ||
+            [ "$(free_mb "$LOCAL" || echo 999)" -lt 20 ]; then
             disk_full
         fi
         fail "$label failed: $(last_words "$SETUP_LOG" 200) (log: $SETUP_LOG)"

@@ -43,4 +43,22 @@ install_javascript() {
     printf '%s\n' "$wanted" >"$stamp" || disk_or "cannot write to $ROOT/node_modules"
 }
 
-manage() { "$VENV/bin/python" "$ROOT/manage.py" "$@"; }
+# What migrations and static files come from: every source file of this checkout, and what was installed for it.
+fingerprint() {
+    (
+        cd "$ROOT"
+        find . \( -path ./.local -o -path ./.git -o -path ./node_modules -o -path ./tests -o -name __pycache__ -o -name '.*_cache' \) -prune \
+            -o -type f -print0 | sort -z | xargs -0 sha256sum
+        cat node_modules/.baton 2>/dev/null || true
+    ) | sha256sum
+}
+
+# once STAMP STATE LABEL COMMAND…: a step that is left out when it was done for the very same state.
+once() {
+    local stamp=$1 state=$2
+    shift 2
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$state" ]; then return; fi
+    rm -f "$stamp"
+    step "$@"
+    printf '%s\n' "$state" >"$stamp" || disk_or "cannot write $stamp"
+}

@@ -74,6 +74,7 @@ set_aside() {
 locate_services() {
     PG_DATA=$BATON_STATE_DIR/pg
     PG_LOG=$PG_DATA/server.log
+    MIGRATED=$PG_DATA/baton.migrated
     REDIS_DATA=$BATON_STATE_DIR/redis
     [ -n "${PG_USER:-}" ] || service_users
 }

@@ -65,7 +65,7 @@ class Metadata(serializers.DictField):
         return data
 
 
-class ContactRequest(StrictSerializer):
+class ContactSerializer(StrictSerializer):
     """The customer; shown only to the sender, to dispatchers and to the driver who holds the order."""
 
     name = Text(max_length=100)
@@ -89,22 +89,22 @@ class _Details(StrictSerializer):
     metadata = Metadata(required=False, help_text="Anything of the sender's own, at most 8 kB.")
 
 
-class NewOrderRequest(_Details):
+class NewOrderSerializer(_Details):
     pickup = PlaceSerializer()
     dropoff = PlaceSerializer()
-    contact = ContactRequest()
+    contact = ContactSerializer()
 
 
-class CorrectionRequest(_Details):
+class CorrectionSerializer(_Details):
     """Only what is to be different. A place or the contact is replaced as a whole."""
 
     pickup = PlaceSerializer(required=False)
     dropoff = PlaceSerializer(required=False)
-    contact = ContactRequest(required=False)
+    contact = ContactSerializer(required=False)
     version = Whole(min_value=1, max_value=2**31 - 1, required=False, help_text="The version that you looked at.")
 
 
-class CancelRequest(StrictSerializer):
+class CancelSerializer(StrictSerializer):
     reason = Text(max_length=500, allow_blank=True, default="")
     version = Whole(min_value=1, max_value=2**31 - 1, required=False, help_text="The version that you looked at.")
 
@@ -125,7 +125,7 @@ class OrdersDoor(Door):
     def post(self, request: Request) -> Response:
         """Place an order; it is offered to the nearest drivers at once, or at `release_at`."""
         check_names(request)
-        given = checked(NewOrderRequest, request.data)
+        given = checked(NewOrderSerializer, request.data)
         order, is_new = services.place_order(
             new=NewOrder(
                 **{
@@ -193,7 +193,7 @@ class OrderDoor(Door):
     def patch(self, request: Request, order_id: UUID) -> Response:
         """Correct details of an order that nobody holds yet."""
         check_names(request)
-        given = checked(CorrectionRequest, request.data)
+        given = checked(CorrectionSerializer, request.data)
         version = given.pop("version", None)
         contact = given.pop("contact", None)
         for end in {"pickup", "dropoff"} & given.keys():
@@ -216,7 +216,7 @@ class CancelDoor(Door):
     def post(self, request: Request, order_id: UUID) -> Response:
         """Withdraw an order that is not delivered or failed; cancelling again changes nothing."""
         check_names(request)
-        given = checked(CancelRequest, request.data)
+        given = checked(CancelSerializer, request.data)
         services.cancel_order(
             order_id=order_id,
             actor=self.principal.actor,

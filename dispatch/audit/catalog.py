@@ -27,6 +27,7 @@ SECURED: Final[dict[str, bool]] = {
     "orders_ordercontact": True,
     "orders_orderevent": False,
     "orders_idempotencykey": False,
+    "orders_contactaccess": False,
     "dispatch_offer": True,
     "dispatch_actionreceipt": False,
 }
