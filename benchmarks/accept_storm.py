@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -44,8 +45,10 @@ DROPOFF = Place(37.7880, -122.4075, "Union Square")
 
 def make_drivers(count: int) -> list[str]:
     """Live drivers around the pickup; their tokens."""
+    # Those of an earlier run would take the offers.
+    Presence.objects.filter(driver__user__username__startswith="storm").update(is_online=False)
     mark = f"storm{int(time.time())}"
-    users = User.objects.bulk_create([User(username=f"{mark}-{n}", password="!") for n in range(count)])
+    users = User.objects.bulk_create([User(username=f"{mark}-{n}") for n in range(count)])
     drivers = Driver.objects.bulk_create([Driver(user=user, name=user.username) for user in users])
     Presence.objects.filter(driver__in=drivers).update(is_online=True)
     record_positions(
@@ -55,7 +58,7 @@ def make_drivers(count: int) -> list[str]:
         ]
     )
     tokens = [get_digest_token() for _ in users]
-    expiry = timezone.now() + settings.REST_KNOX["TOKEN_TTL"]
+    expiry = timezone.now() + timedelta(hours=1)
     DeviceToken.objects.bulk_create(
         [
             DeviceToken(digest=digest, token_key=token[: CONSTANTS.TOKEN_KEY_LENGTH], user=user, expiry=expiry)

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -35,6 +36,14 @@ KEY = re.compile(r"[!-~]([ -~]{0,198}[!-~])?")
 AMOUNT = re.compile(r"\d{1,15}(\.\d{1,15})?", re.ASCII)
 
 
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "string", "pattern": r"^\d{1,8}(\.\d{1,2})?$"},
+            {"type": "number", "minimum": 0, "maximum": float(LARGEST_PAYOUT)},
+        ]
+    }
+)
 class Money(serializers.DecimalField):
     """A decimal number, as text or as a JSON number, not negative, at most two decimals."""
 
@@ -52,6 +61,7 @@ class Money(serializers.DecimalField):
         return super().to_internal_value(data)
 
 
+@extend_schema_field({"type": "object", "additionalProperties": True})
 class Metadata(serializers.DictField):
     """An object of the sender's own, kept and given back."""
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from dispatch import live
+from dispatch import live, selectors
 from dispatch.errors import NotOffered
 from dispatch.locks import check_capacity, load_of, loads_of, lock_driver, lock_order
 from dispatch.models import Offer, OfferStatus
@@ -34,6 +34,7 @@ def accept_order(*, order_id: UUID, driver_id: int, tap: Tap = NO_TAP) -> Done:
     Raises NotFound, NotOffered, OrderTaken, OrderExpired, OrderCancelled, OrderNotPending, DriverAtCapacity,
     DriverOffline, DriverSuspended, Busy.
     """
+    _refuse_the_late(order_id, driver_id, tap)
     return act_once(
         driver_id=driver_id,
         order_id=order_id,
@@ -41,6 +42,15 @@ def accept_order(*, order_id: UUID, driver_id: int, tap: Tap = NO_TAP) -> Done:
         tap=tap,
         act=lambda: _accept(order_id=order_id, driver_id=driver_id, tap=tap),
     )
+
+
+def _refuse_the_late(order_id: UUID, driver_id: int, tap: Tap) -> None:
+    """Most of a crowd come after the order is gone: they are told so from one look without a lock, instead of queueing for
+    the row only to hear the same. Whoever this lets through is judged under the lock."""
+    seen = selectors.order_offered_to(order_id=order_id, driver_id=driver_id, unless_acted=tap.action_id)
+    if seen is not None and seen[0].driver_id != driver_id:
+        order, now = seen
+        check_available(order, now=now)
 
 
 def _accept(*, order_id: UUID, driver_id: int, tap: Tap) -> Order:
