@@ -150,7 +150,7 @@ class Gate(BaseHandler):
         loop = asyncio.get_running_loop()
         work = lane.submit(loop, self._run, scope, body, loop, send)
         answered = asyncio.wrap_future(work, loop=loop)
-        gone = asyncio.ensure_future(receive())
+        gone = asyncio.ensure_future(_disconnect(receive))
         try:
             await asyncio.wait({answered, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not answered.done() and work.cancel():
@@ -198,6 +198,12 @@ class Gate(BaseHandler):
         await send(_start(response))
         content = getattr(response, "content", b"")
         await send({"type": "http.response.body", "body": content, "more_body": False})
+
+
+async def _disconnect(receive: Receive) -> None:
+    """Returns when the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _call(send: Send, message: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from config import health
+from config.api_docs import DocsDoor, SchemaDoor
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
@@ -10,6 +11,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("metrics", health.metrics),
     path("api/v1/", include("dispatch.api.urls")),
     path("api/v1/", include("dispatch.api.urls_orders")),
+    path("api/schema/", SchemaDoor.as_view(), name="openapi"),
+    path("api/docs/", DocsDoor.as_view(), name="docs"),
 ]
 
 handler500 = "config.problems.server_error"

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.gis.db.models.functions import Distance, GeometryDistance
 from django.contrib.gis.measure import D
+from django.db import connection
 from django.db.models import BooleanField, Case, Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 
@@ -176,6 +177,30 @@ def sync_driver(*, driver_id: int) -> Sync:
             .order_by("assigned_at", "id")
         )
         return Sync(server_time=database_now(), offers=list(offers), active=list(active))
+
+
+#: By hand, because a whole crowd asks it at once (dispatch/services/accept.py).
+ORDER_OFFERED_SQL = """
+SELECT id, status, expired, driver_id, expires_at, assigned_at, cancelled_at, clock_timestamp()
+FROM orders_order
+WHERE id = %(order)s
+  AND EXISTS (SELECT FROM dispatch_offer WHERE order_id = %(order)s AND driver_id = %(driver)s)
+  AND NOT EXISTS (
+      SELECT FROM dispatch_actionreceipt WHERE driver_id = %(driver)s AND action_id = %(action)s AND %(action)s <> ''
+  )
+"""
+
+
+def order_offered_to(*, order_id: UUID, driver_id: int, unless_acted: str = "") -> tuple[Order, datetime] | None:
+    """The state and deadlines of an order that was ever offered to the driver, and the database's time; nothing else of it
+    is loaded. None if there is no such order or offer, or the driver has carried out the act `unless_acted` before."""
+    with connection.cursor() as cursor:
+        cursor.execute(ORDER_OFFERED_SQL, {"order": order_id, "driver": driver_id, "action": unless_acted})
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    names = ["id", "status", "expired", "driver_id", "expires_at", "assigned_at", "cancelled_at"]
+    return Order.from_db("default", names, row[:-1]), row[-1]
 
 
 def driver_profile(*, driver_id: int) -> tuple[Driver, Presence]:

@@ -24,7 +24,6 @@ from django.db import connection, connections
 from dispatch import seats
 from dispatch.seats import Claim, Seat
 from dispatch.services import auto_assign, expire_orders, mark_silent_drivers_offline, offer_orders
-from dispatch.services.assign import ASSIGN_BATCH
 from dispatch.services.expire import EXPIRE_BATCH
 
 logger = logging.getLogger("baton.sweeps")
@@ -39,8 +38,8 @@ RECONNECT_SECONDS = 0.5
 #: An active one whose sign of life has not changed for so many seconds is frozen: the standby takes the seat from it.
 FROZEN_AFTER_BEATS = 4
 SILENT_EVERY_SECONDS = 5.0
-#: After an outage much is due at once: so many batches, then the other sweeps get their turn.
-BATCHES_PER_TICK = 20
+#: After an outage much has expired: so many batches, then the other sweeps get their turn.
+EXPIRE_BATCHES = 20
 
 
 class Outcome(StrEnum):
@@ -173,16 +172,13 @@ class Sweeper:
         self._beat()
 
     def _expire(self) -> None:
-        self._repeat(expire_orders, EXPIRE_BATCH)
-
-    def _auto_assign(self) -> None:
-        self._repeat(auto_assign, ASSIGN_BATCH)
-
-    def _repeat(self, sweep: Callable[[], int], batch: int) -> None:
-        for _ in range(BATCHES_PER_TICK):
-            if sweep() < batch:
+        for _ in range(EXPIRE_BATCHES):
+            if expire_orders() < EXPIRE_BATCH:
                 return
             self._beat()
+
+    def _auto_assign(self) -> None:
+        auto_assign()
 
     def _offer(self) -> None:
         self._offered_up_to = offer_orders(after=self._offered_up_to)

@@ -1,6 +1,7 @@
 """What django-q2 calls, by these names. Each is thin, takes ids only and may run twice."""
 
 from dispatch import services, sweeps
+from orders import contacts
 
 
 def run_sweeps() -> str:
@@ -13,3 +14,7 @@ def clean_up() -> dict[str, int]:
 
 def sign_of_life() -> None:
     """Nothing to do: that it was taken from the queue and finished shows the watchdog that the cluster works."""
+
+
+def erase_contacts() -> None:
+    contacts.erase_contacts()

@@ -1,18 +1,16 @@
 """Who is calling, for drivers: knox device tokens, in one query."""
 
-import hmac
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.db import connection
 from knox.auth import TokenAuthentication
 from knox.crypto import hash_token
-from knox.settings import CONSTANTS
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from drivers.clock import ClockTimestamp
 from drivers.errors import DriverSuspended
 from drivers.models import DeviceToken, Driver
 
@@ -20,31 +18,38 @@ from drivers.models import DeviceToken, Driver
 OTHER_MARK = "bk_"
 
 
+#: By hand, because it runs at every request: the ORM takes four times as long to build it as PostgreSQL to answer it.
+DRIVER_SQL = """
+SELECT token.digest, token.user_id, token.expiry, token.device,
+       account.username, account.is_active,
+       driver.id, driver.user_id, driver.name, driver.phone, driver.vehicle, driver.capacity, driver.suspended
+FROM drivers_devicetoken token
+JOIN auth_user account ON account.id = token.user_id
+JOIN drivers_driver driver ON driver.user_id = token.user_id
+WHERE token.digest = %s AND token.expiry > clock_timestamp() AND account.is_active
+"""
+
+
 def driver_of_token(token: str) -> tuple[Driver, DeviceToken] | None:
     """Whose token it is, in one query; None if it is unknown, expired or its user was deactivated.
 
-    Raises DriverSuspended.
+    Looked up by its SHA-512 digest, so how long that takes says nothing about any token. Raises DriverSuspended.
     """
     if not token.isascii() or not token.isalnum():
         return None
-    digest = hash_token(token)
-    found = (
-        DeviceToken.objects.filter(
-            token_key=token[: CONSTANTS.TOKEN_KEY_LENGTH],
-            expiry__gt=ClockTimestamp(),
-            user__is_active=True,
-            user__driver__isnull=False,
-        )
-        .select_related("user__driver")
-        .order_by()
-    )
-    for device_token in found:
-        if hmac.compare_digest(digest, device_token.digest):
-            driver: Driver = device_token.user.driver
-            if driver.suspended:
-                raise DriverSuspended
-            return driver, device_token
-    return None
+    with connection.cursor() as cursor:
+        cursor.execute(DRIVER_SQL, [hash_token(token)])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    device_token = DeviceToken.from_db("default", ["digest", "user_id", "expiry", "device"], row[:4])
+    user = User.from_db("default", ["id", "username", "is_active"], [row[1], *row[4:6]])
+    driver = Driver.from_db("default", ["id", "user_id", "name", "phone", "vehicle", "capacity", "suspended"], row[6:])
+    if driver.suspended:
+        raise DriverSuspended
+    device_token.user = driver.user = user
+    user.driver = driver
+    return driver, device_token
 
 
 class DriverAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox has no types

@@ -174,6 +174,25 @@ class OrderContact(models.Model):
         return f"contact of order {self.order_id}"
 
 
+class ContactAccess(models.Model):
+    """Somebody on the staff looked at a contact. Append-only, and kept when the contact is erased."""
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="+")
+    actor_type = models.CharField(max_length=12, choices=[(t.value, t.value) for t in ActorType])
+    actor_id = models.CharField(max_length=40)
+    actor_name = models.CharField(max_length=100)
+    #: Through which door: `admin` or `api`.
+    via = models.CharField(max_length=12)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "contact accesses"
+        triggers = triggers.ACCESS_TRIGGERS
+
+    def __str__(self) -> str:
+        return f"{self.actor_name} at {self.at}"
+
+
 class OrderEvent(models.Model):
     """Append-only history, written with the change it tells of. `(order, version)` is unique, so every change has exactly
     one event and two writers can never both win."""

@@ -105,6 +105,10 @@ EVENT_TRIGGERS = [
     pgtrigger.Protect(name="order_event_append_only", operation=pgtrigger.Update | pgtrigger.Delete),
 ]
 
+ACCESS_TRIGGERS = [
+    pgtrigger.Protect(name="contact_access_append_only", operation=pgtrigger.Update | pgtrigger.Delete),
+]
+
 #: The other way to end up over capacity: making the driver smaller. Plain SQL in orders' migration 0002, because the
 #: table belongs to `drivers`, which knows nothing of orders.
 DRIVER_CAPACITY_SQL = f"""

@@ -5,7 +5,7 @@ import time
 from django.db import connection
 
 
-def wait_for_horizon(seconds: float = 10) -> None:
+def wait_for_horizon(seconds: float = 60) -> None:
     """Return once every transaction that has begun to write by now is finished."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")

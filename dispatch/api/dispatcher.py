@@ -24,19 +24,19 @@ class _Expecting(StrictSerializer):
     version = Whole(min_value=1, max_value=2**31 - 1, required=False, help_text="The version that you looked at.")
 
 
-class AssignRequest(_Expecting):
+class AssignSerializer(_Expecting):
     driver = Whole(min_value=1, max_value=BIGGEST, help_text="The driver's id.")
 
 
-class UnassignRequest(_Expecting):
+class UnassignSerializer(_Expecting):
     reason = Text(max_length=500, allow_blank=True, default="")
 
 
-class ReofferRequest(_Expecting):
+class ReofferSerializer(_Expecting):
     seconds = Whole(min_value=1, max_value=LONGEST_SECONDS, required=False, help_text="How long the new round lasts.")
 
 
-class ExtendRequest(_Expecting):
+class ExtendSerializer(_Expecting):
     seconds = Whole(min_value=1, max_value=LONGEST_SECONDS, help_text="How much longer drivers may take it.")
 
 
@@ -85,7 +85,7 @@ class AssignDoor(Door):
     def post(self, request: Request, order_id: UUID) -> Response:
         """Give a pending order to a driver who is on duty and has room; an expired one, too."""
         check_names(request)
-        given = checked(AssignRequest, request.data)
+        given = checked(AssignSerializer, request.data)
         services.assign_order(
             order_id=order_id, driver_id=given["driver"], actor=self.principal.actor, version=given.get("version")
         )
@@ -98,7 +98,7 @@ class UnassignDoor(Door):
     def post(self, request: Request, order_id: UUID) -> Response:
         """Take an order back from its holder, who has not picked it up; it is offered again at once."""
         check_names(request)
-        given = checked(UnassignRequest, request.data)
+        given = checked(UnassignSerializer, request.data)
         services.unassign_order(
             order_id=order_id, actor=self.principal.actor, reason=given["reason"], version=given.get("version")
         )
@@ -111,7 +111,7 @@ class ReofferDoor(Door):
     def post(self, request: Request, order_id: UUID) -> Response:
         """Give a pending order, expired or not, a new round."""
         check_names(request)
-        given = checked(ReofferRequest, request.data)
+        given = checked(ReofferSerializer, request.data)
         services.reoffer_order(
             order_id=order_id,
             actor=self.principal.actor,
@@ -127,7 +127,7 @@ class ExtendDoor(Door):
     def post(self, request: Request, order_id: UUID) -> Response:
         """Give a pending order that has not expired more time."""
         check_names(request)
-        given = checked(ExtendRequest, request.data)
+        given = checked(ExtendSerializer, request.data)
         services.extend_order(
             order_id=order_id,
             seconds=given["seconds"],

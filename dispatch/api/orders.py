@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -35,6 +36,14 @@ KEY = re.compile(r"[!-~]([ -~]{0,198}[!-~])?")
 AMOUNT = re.compile(r"\d{1,15}(\.\d{1,15})?", re.ASCII)
 
 
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "string", "pattern": r"^\d{1,8}(\.\d{1,2})?$"},
+            {"type": "number", "minimum": 0, "maximum": float(LARGEST_PAYOUT)},
+        ]
+    }
+)
 class Money(serializers.DecimalField):
     """A decimal number, as text or as a JSON number, not negative, at most two decimals."""
 
@@ -52,6 +61,7 @@ class Money(serializers.DecimalField):
         return super().to_internal_value(data)
 
 
+@extend_schema_field({"type": "object", "additionalProperties": True})
 class Metadata(serializers.DictField):
     """An object of the sender's own, kept and given back."""
 
@@ -65,7 +75,7 @@ class Metadata(serializers.DictField):
         return data
 
 
-class ContactRequest(StrictSerializer):
+class ContactSerializer(StrictSerializer):
     """The customer; shown only to the sender, to dispatchers and to the driver who holds the order."""
 
     name = Text(max_length=100)
@@ -89,22 +99,22 @@ class _Details(StrictSerializer):
     metadata = Metadata(required=False, help_text="Anything of the sender's own, at most 8 kB.")
 
 
-class NewOrderRequest(_Details):
+class NewOrderSerializer(_Details):
     pickup = PlaceSerializer()
     dropoff = PlaceSerializer()
-    contact = ContactRequest()
+    contact = ContactSerializer()
 
 
-class CorrectionRequest(_Details):
+class CorrectionSerializer(_Details):
     """Only what is to be different. A place or the contact is replaced as a whole."""
 
     pickup = PlaceSerializer(required=False)
     dropoff = PlaceSerializer(required=False)
-    contact = ContactRequest(required=False)
+    contact = ContactSerializer(required=False)
     version = Whole(min_value=1, max_value=2**31 - 1, required=False, help_text="The version that you looked at.")
 
 
-class CancelRequest(StrictSerializer):
+class CancelSerializer(StrictSerializer):
     reason = Text(max_length=500, allow_blank=True, default="")
     version = Whole(min_value=1, max_value=2**31 - 1, required=False, help_text="The version that you looked at.")
 
@@ -125,7 +135,7 @@ class OrdersDoor(Door):
     def post(self, request: Request) -> Response:
         """Place an order; it is offered to the nearest drivers at once, or at `release_at`."""
         check_names(request)
-        given = checked(NewOrderRequest, request.data)
+        given = checked(NewOrderSerializer, request.data)
         order, is_new = services.place_order(
             new=NewOrder(
                 **{
@@ -193,7 +203,7 @@ class OrderDoor(Door):
     def patch(self, request: Request, order_id: UUID) -> Response:
         """Correct details of an order that nobody holds yet."""
         check_names(request)
-        given = checked(CorrectionRequest, request.data)
+        given = checked(CorrectionSerializer, request.data)
         version = given.pop("version", None)
         contact = given.pop("contact", None)
         for end in {"pickup", "dropoff"} & given.keys():
@@ -216,7 +226,7 @@ class CancelDoor(Door):
     def post(self, request: Request, order_id: UUID) -> Response:
         """Withdraw an order that is not delivered or failed; cancelling again changes nothing."""
         check_names(request)
-        given = checked(CancelRequest, request.data)
+        given = checked(CancelSerializer, request.data)
         services.cancel_order(
             order_id=order_id,
             actor=self.principal.actor,

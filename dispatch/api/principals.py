@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from math import ceil
 from typing import ClassVar, Final
 
 from django.contrib.auth.models import User
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from drivers.authentication import DriverAuthentication
+from drivers.limits import Limit
 from orders import actors
 from orders.authentication import ApiKeyAuthentication, StaffSessionAuthentication
 from orders.models import ApiKey, Scope
@@ -89,12 +92,26 @@ class HasGrant(BasePermission):
         return needed is None or needed in principal.grants
 
 
+#: Per integrator or member of staff: far above what one sends in a rush, below what one process can answer.
+REQUESTS_PER_CALLER = Limit(per_second=100, burst=1000)
+
+
+class CallerRate(BaseThrottle):
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        self._wait = REQUESTS_PER_CALLER.spend((type(request.user).__name__, request.user.pk))
+        return not self._wait
+
+    def wait(self) -> float:
+        return ceil(self._wait)
+
+
 class Door(APIView):
     """A call of integrators and dispatchers. `needs` says per method which grant it takes."""
 
     authentication_classes = [DriverAuthentication, ApiKeyAuthentication, StaffSessionAuthentication]
     permission_classes = [HasGrant]
-    metadata_class = None
+    throttle_classes = [CallerRate]
+    http_method_names = ["get", "post", "patch", "head"]
     needs: ClassVar[dict[str, Grant]] = {}
 
     @property

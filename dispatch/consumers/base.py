@@ -5,6 +5,8 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
+from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,8 +30,12 @@ FRAMES_PER_SECOND = 20.0
 FRAMES_AT_ONCE = 120.0
 #: How long a client that is being closed has to read what was sent before, seconds; then the connection is cut.
 CLOSE_SECONDS = 5.0
+#: And how long the server has to end a connection that was refused.
+REFUSAL_SECONDS = 2.0
 
 
+#: What sending raises when the client has gone, or when the server is closing the connection by itself.
+GONE = (OSError, RuntimeError)
 #: A frame's text, and the orders that it offers.
 Push = tuple[str, Sequence[str]]
 
@@ -46,6 +52,7 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
 
     scope: dict[str, Any]
     base_send: Any
+    _receive: Any
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,7 +96,7 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Channels' own loop adds a channel, two tasks and a trip to a shared thread per frame; none is needed here."""
-        self.scope, self.base_send = scope, send
+        self.scope, self._receive, self.base_send = scope, receive, send
         try:
             while True:
                 await self.dispatch(await receive())
@@ -113,30 +120,15 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
                 raise Invalid(subprotocol=f"This server speaks {SUBPROTOCOL}.")
             await self.identify()
         except Exception as error:
-            await self._refuse(error)
-            return
+            problem = frames.problem_of(error)
+            # 403 whatever it is that they lack; 503 if it is we who cannot tell.
+            await refuse(problem, problem["status"] if problem["status"] >= 500 else 403, self._receive, self.base_send)
+            raise StopConsumer from None
         await self.accept(SUBPROTOCOL if offered else None)
         # Found by the hub first, read second: what happens in between is held back and follows the snapshot.
         self.held = []
         await self.join()
         self.start_snapshot()
-
-    async def _refuse(self, error: Exception) -> None:
-        """Answer the handshake with a problem document; 503 if it is our fault, 403 if it is theirs."""
-        problem = frames.problem_of(error)
-        problem["status"] = status = problem["status"] if problem["status"] >= 500 else 403
-        headers = [(b"content-type", b"application/problem+json")]
-        if status == 503:
-            headers.append((b"retry-after", b"2"))
-        try:
-            if "websocket.http.response" in self.scope.get("extensions", {}):
-                await self.base_send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-                body = msgspec.json.encode(problem)
-                await self.base_send({"type": "websocket.http.response.body", "body": body})
-            else:
-                await self.base_send({"type": "websocket.close"})
-        except OSError:
-            raise StopConsumer from None
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
         if self.is_closing:
@@ -198,8 +190,8 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
                 await self.base_send({"type": "websocket.send", "text": text})
                 if offers:
                     self.were_written(offers)
-        except OSError:
-            # The client has gone; the reading side hears of it too.
+        except GONE:
+            # The reading side hears of it too.
             self.outgoing.clear()
         finally:
             self._writer = None
@@ -209,6 +201,7 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
         if self.is_closing:
             return
         self.is_closing = True
+        log.info("Closing %s: %s", type(self).__name__, code.name)
         self.leave()
         if not drain:
             self.outgoing.clear()
@@ -225,7 +218,7 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
             transport = getattr(getattr(self.base_send, "__self__", None), "transport", None)
             if transport is not None:
                 transport.abort()
-        except OSError:
+        except GONE:
             pass
 
     # --- Snapshots ---
@@ -277,6 +270,21 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
         except CookieError:
             return ""
         return cookies[name].value if name in cookies else ""
+
+
+async def refuse(problem: dict[str, Any], status: int, receive: Any, send: Any) -> None:
+    """Answer a handshake with a problem document (ASGI extension `websocket.http.response`, which uvicorn has)."""
+    headers = [(b"content-type", b"application/problem+json")]
+    if status == 503:
+        headers.append((b"retry-after", b"2"))
+    with suppress(*GONE, TimeoutError):
+        await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+        body = msgspec.json.encode({**problem, "status": status, "title": HTTPStatus(status).phrase})
+        await send({"type": "websocket.http.response.body", "body": body})
+        # uvicorn takes it for a fault of ours if we end before the connection has: it says so with a second disconnect.
+        async with asyncio.timeout(REFUSAL_SECONDS):
+            await receive()
+            await receive()
 
 
 def check_origin(origin: str | None) -> None:

@@ -150,12 +150,12 @@ def snapshot(sync: Sync) -> str:
     )
 
 
-def heartbeat_ack(id: str | int | None, state: FeedState, server_time: datetime) -> str:
+def heartbeat_ack(beat: str | int | None, state: FeedState, server_time: datetime) -> str:
     return live.encode(
         {
             "type": "heartbeat_ack",
             "at": live.now(),
-            "id": id,
+            "id": beat,
             "server_time": rfc3339(server_time),
             "active": state.active,
             "open_offers": state.open_offers,
@@ -169,9 +169,9 @@ def problem_of(error: BaseException) -> dict[str, Any]:
     return problem
 
 
-def error(error: BaseException, id: str | int | None = None) -> str:
-    """`id` is that of the heartbeat that it answers."""
-    about = {} if id is None else {"id": id}
+def error(error: BaseException, beat: str | int | None = None) -> str:
+    """`beat`: the id of the heartbeat that it answers."""
+    about = {} if beat is None else {"id": beat}
     return live.encode({"type": "error", "at": live.now(), **about, "problem": problem_of(error)})
 
 

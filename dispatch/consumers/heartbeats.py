@@ -49,11 +49,11 @@ class Gathered:
         self._seen: dict[Card, int] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def heartbeat(self, caller: Caller, position: Position, id: str | int | None) -> None:
+    def heartbeat(self, caller: Caller, position: Position, beat: str | int | None) -> None:
         """Write it with the next batch and answer with `heartbeat_ack`, or with an error if that fails."""
         self._positions[caller.driver_id] = position
         owed = self._callers.setdefault(caller, [])
-        owed.append(id)
+        owed.append(beat)
         del owed[:-ANSWERS_OWED]
         self._start()
 
@@ -89,17 +89,17 @@ class Gathered:
         try:
             states, server_time = await write(_record, positions)
         except Exception as error:
-            for caller, ids in callers.items():
-                for id in ids:
-                    caller.reply(frames.error(error, id))
+            for caller, beats in callers.items():
+                for beat in beats:
+                    caller.reply(frames.error(error, beat))
             return
-        for caller, ids in callers.items():
+        for caller, beats in callers.items():
             if (state := states.get(caller.driver_id)) is None:
                 # There is no such driver any more.
                 caller.shut(Close.SIGNED_OUT)
                 continue
-            for id in ids:
-                caller.reply(frames.heartbeat_ack(id, state, server_time))
+            for beat in beats:
+                caller.reply(frames.heartbeat_ack(beat, state, server_time))
 
     async def _mark(self, verb: Callable[..., set[Card]], waiting: dict[Card, int]) -> None:
         if not waiting:

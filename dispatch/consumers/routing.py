@@ -3,10 +3,8 @@
 from typing import Any
 from urllib.parse import parse_qs
 
-import msgspec
-
 from dispatch.consumers import frames
-from dispatch.consumers.base import Socket
+from dispatch.consumers.base import Socket, refuse
 from dispatch.consumers.dispatcher import DispatcherSocket
 from dispatch.consumers.driver import DriverSocket
 from drivers.errors import NotFound
@@ -24,10 +22,4 @@ async def websocket_application(scope: dict[str, Any], receive: Any, send: Any) 
         await socket()(scope, receive, send)
         return
     await receive()
-    if "websocket.http.response" in scope.get("extensions", {}):
-        problem = frames.problem_of(NotFound())
-        headers = [(b"content-type", b"application/problem+json")]
-        await send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
-        await send({"type": "websocket.http.response.body", "body": msgspec.json.encode(problem)})
-    else:
-        await send({"type": "websocket.close"})
+    await refuse(frames.problem_of(NotFound()), 404, receive, send)

@@ -2,7 +2,8 @@
 
 from dispatch.selectors import nearby_drivers
 from dispatch.services.accept import accept_order, decline_order
-from dispatch.services.assign import assign_order, assign_order_to_nearest, auto_assign, unassign_order
+from dispatch.services.assign import assign_order, assign_order_to_nearest, unassign_order
+from dispatch.services.auto_assign import auto_assign
 from dispatch.services.carry import deliver_order, fail_order, pick_up_order, release_order
 from dispatch.services.cleaning import clean_up
 from dispatch.services.duty import (

@@ -9,7 +9,7 @@ from django.db import transaction
 from dispatch import live
 from dispatch.locks import lock_driver
 from dispatch.selectors import FeedState, feed_states
-from dispatch.services.offers import close_offers_of_driver
+from dispatch.services.offers import close_offers_of_driver, close_offers_of_drivers
 from drivers import services as drivers
 from drivers.clock import ClockTimestamp, database_now
 from drivers.models import DeviceToken, Driver, Presence
@@ -82,8 +82,8 @@ def mark_silent_drivers_offline() -> int:
         )
         now = database_now()
         Presence.objects.filter(pk__in=silent, is_online=True).update(is_online=False, silent_since=now)
+        close_offers_of_drivers(silent, "driver_offline", now=now)
         for driver_id in silent:
-            close_offers_of_driver(driver_id, "driver_offline", now=now)
             live.driver_changed(driver_id)
     return len(silent)
 

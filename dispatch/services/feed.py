@@ -1,6 +1,7 @@
 """What becomes of offers on their way to a driver's screen: delivered, seen. Many at once, from the sockets."""
 
 from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -38,7 +39,7 @@ def mark_offers_seen(*, cards: Collection[tuple[int, UUID]]) -> set[tuple[int, U
 
 
 def _mark(cards: Collection[tuple[int, UUID]], field: str, changes: str) -> set[tuple[int, UUID]]:
-    given = [[driver_id for driver_id, _ in cards], [order_id for _, order_id in cards]]
+    given: list[Any] = [[driver_id for driver_id, _ in cards], [order_id for _, order_id in cards]]
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         # Only the history reads it: this commit need not wait for the disk.
         cursor.execute("SET LOCAL synchronous_commit = off")

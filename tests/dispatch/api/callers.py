@@ -11,19 +11,23 @@ from drivers.models import Driver
 from orders.models import Integrator, Order, OrderContact, OrderEvent
 from orders.services import create_api_key
 from tests import cast
+from tests.dispatch.api import contract
 
 V1 = "/api/v1/"
 
 
 class Caller:
-    """One who calls the API: paths are below /api/v1/, bodies are JSON."""
+    """One who calls the API: paths are below /api/v1/, bodies are JSON. Every answer is held against the OpenAPI
+    document."""
 
     def __init__(self, client: Client, headers: dict[str, str] | None = None) -> None:
         self.client = client
         self.headers = headers or {}
 
     def get(self, path: str, **headers: str) -> Any:
-        return self.client.get(_whole(path), headers={**self.headers, **headers})
+        response = self.client.get(_whole(path), headers={**self.headers, **headers})
+        contract.check("get", _whole(path), None, response)
+        return response
 
     def post(self, path: str, body: Any = None, **headers: str) -> Any:
         return self._send("post", path, body, headers)
@@ -35,7 +39,9 @@ class Caller:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         send = getattr(self.client, method)
         content = {} if body is None else body
-        return send(_whole(path), content, content_type="application/json", headers={**self.headers, **names})
+        response = send(_whole(path), content, content_type="application/json", headers={**self.headers, **names})
+        contract.check(method, _whole(path), content, response)
+        return response
 
 
 def _whole(path: str) -> str:

@@ -121,7 +121,9 @@ class Client:
 
     def __init__(self, url: str, **options: Any) -> None:
         self._stack = ExitStack()
-        self.connection: ClientConnection = self._stack.enter_context(connect(url, proxy=None, **options))
+        self.connection: ClientConnection = self._stack.enter_context(
+            connect(url, proxy=None, close_timeout=1, **options)
+        )
         self.others: list[dict[str, Any]] = []
 
     def send(self, **frame: Any) -> None:
@@ -132,15 +134,15 @@ class Client:
         document: dict[str, Any] = json.loads(self.connection.recv(timeout=within))
         return document
 
-    def get(self, type: str, within: float = PATIENCE, **members: Any) -> dict[str, Any]:
-        """The next frame of this type with these members."""
+    def get(self, kind: str, within: float = PATIENCE, **members: Any) -> dict[str, Any]:
+        """The next frame of this kind with these members."""
         deadline = time.monotonic() + within
         while True:
             try:
                 frame = self.frame(max(0.0, deadline - time.monotonic()))
             except TimeoutError:
-                raise AssertionError(f"no {type} {members} within {within} s, only {self.others}") from None
-            if frame["type"] == type and members.items() <= frame.items():
+                raise AssertionError(f"no {kind} {members} within {within} s, only {self.others}") from None
+            if frame["type"] == kind and members.items() <= frame.items():
                 return frame
             self.others.append(frame)
 
@@ -157,7 +159,7 @@ class Client:
     def is_served(self) -> bool:
         """Whether a heartbeat gets its answer."""
         self.send(type="heartbeat", lat=37.7955, lng=-122.3937, id="served?")
-        return self.get("heartbeat_ack", id="served?")["id"] == "served?"
+        return bool(self.get("heartbeat_ack", id="served?"))
 
     def close(self) -> None:
         self._stack.close()
