@@ -15,7 +15,7 @@ from dispatch.models import Offer, OfferStatus
 from drivers.access import as_driver
 from drivers.clock import ClockTimestamp, database_now
 from drivers.errors import NotFound
-from drivers.models import Presence
+from drivers.models import Driver, Presence
 from orders.lifecycle import HELD, Status
 from orders.models import Order
 
@@ -47,10 +47,15 @@ def live_presences() -> QuerySet[Presence]:
     return Presence.objects.filter(is_online=True, last_seen__gt=heard_since, driver__suspended=False)
 
 
-def _loads() -> Subquery:
-    held = Order.objects.filter(driver_id=OuterRef("driver_id"), status__in=sorted(HELD)).order_by()
+def _loads(driver: str = "driver_id") -> Subquery:
+    held = Order.objects.filter(driver_id=OuterRef(driver), status__in=sorted(HELD)).order_by()
     counted = held.values("driver_id").annotate(n=Count("*")).values("n")
     return Subquery(counted, output_field=IntegerField())
+
+
+def with_load(drivers: QuerySet[Driver]) -> QuerySet[Driver]:
+    """The drivers with `load`: how many orders each holds now."""
+    return drivers.annotate(load=Coalesce(_loads("pk"), 0))
 
 
 def eligible_presences(order: Order) -> QuerySet[Presence]:

@@ -4,6 +4,13 @@ from dispatch.selectors import nearby_drivers
 from dispatch.services.accept import accept_order, decline_order
 from dispatch.services.assign import assign_order, assign_order_to_nearest, auto_assign, unassign_order
 from dispatch.services.carry import deliver_order, fail_order, pick_up_order, release_order
+from dispatch.services.crew import (
+    correct_driver,
+    register_driver,
+    set_driver_password,
+    sign_out_device,
+    sign_out_driver,
+)
 from dispatch.services.duty import (
     go_offline,
     go_online,
@@ -27,6 +34,7 @@ __all__ = [
     "assign_order_to_nearest",
     "auto_assign",
     "cancel_order",
+    "correct_driver",
     "correct_order",
     "decline_order",
     "deliver_order",
@@ -42,9 +50,13 @@ __all__ = [
     "place_order",
     "record_heartbeats",
     "record_positions",
+    "register_driver",
     "reinstate_driver",
     "release_order",
     "reoffer_order",
+    "set_driver_password",
+    "sign_out_device",
+    "sign_out_driver",
     "suspend_driver",
     "unassign_order",
 ]
