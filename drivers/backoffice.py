@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
+from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.functional import cached_property
+from django.utils.text import capfirst
 
 _M = TypeVar("_M", bound=Model)
 
@@ -55,13 +57,30 @@ class BoundedPaginator(_Paginator):
         return self._counted > self.LIMIT
 
 
+class BoundedChangeList(ChangeList):
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if self.result_count == 0:
+            # Known to be empty: do not look a second time.
+            self.result_list = self.queryset.none()
+
+
 class BatonAdmin(_ModelAdmin[_M]):
     """A page of the back office: changes go through services, so nothing can be deleted and lists count boundedly."""
 
     paginator = BoundedPaginator
     show_full_result_count = False
+    # Counts beside every choice of every filter would be a count of the table each.
+    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     list_max_show_all = 200
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return BoundedChangeList
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        title = capfirst(str(self.opts.verbose_name_plural))
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
     def missing(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Somebody asked for a page of something that does not exist."""

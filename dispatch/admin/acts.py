@@ -8,7 +8,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from dispatch import services
-from dispatch.admin.shown import metres, span
+from dispatch.admin.shown import count, metres, span
 from orders.actors import Actor
 from orders.models import Order, OrderEvent
 
@@ -38,8 +38,10 @@ def extend(*, order_id: UUID, minutes: int, actor: Actor, version: int | None = 
 
 def cancel(*, order_id: UUID, actor: Actor, reason: str = "", version: int | None = None) -> str:
     order = services.cancel_order(order_id=order_id, actor=actor, reason=reason, version=version)
-    by = OrderEvent.objects.filter(order=order, version=order.version).values_list("actor_type", "actor_id").first()
-    return "cancelled" if by == (actor.type, actor.id) else "was cancelled already"
+    event = OrderEvent.objects.filter(order=order, version=order.version).first()
+    if event is not None and (order.version == version or (event.actor_type, event.actor_id) != (actor.type, actor.id)):
+        return f"was cancelled already, by {event.actor_name or event.actor_type}"
+    return "cancelled"
 
 
 def _assigned(order: Order) -> str:
@@ -51,7 +53,7 @@ def _assigned(order: Order) -> str:
 
 def _offered(order: Order) -> str:
     drivers = order.offers.filter(status="open").count()
-    return f"offered to {drivers} driver{'s' if drivers != 1 else ''}" if drivers else "nobody near to offer it to yet"
+    return f"offered to {count(drivers, 'driver')}" if drivers else "nobody near to offer it to yet"
 
 
 def _lasts(order: Order) -> str:

@@ -25,7 +25,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from dispatch import services
 from dispatch.admin import report
 from dispatch.admin.driver_forms import DeviceForm, DriverForm, NothingForm, PasswordForm, RegisterDriverForm
-from dispatch.admin.shown import badge, change_url, metres, since, status_badges
+from dispatch.admin.shown import badge, change_url, count, metres, since, status_badges
 from dispatch.selectors import with_load
 from drivers.backoffice import BatonAdmin
 from drivers.clock import ClockTimestamp
@@ -74,7 +74,7 @@ def set_password(*, driver_id: int, password: str) -> str:
 
 
 def _signed_out(devices: int) -> str:
-    return f"{devices} device{'s' if devices != 1 else ''} signed out" if devices else "no device was signed in"
+    return f"{count(devices, 'device')} signed out" if devices else "no device was signed in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +306,8 @@ class DriverAdmin(BatonAdmin[Driver]):
                 messages.success(request, f"{form.cleaned_data['name']}: saved.")
                 return HttpResponseRedirect(change_url(driver))
         verbs = {name for name, verb in VERBS.items() if request.user.has_perm(verb.permission)}
-        verbs -= {"reinstate"} if not driver.suspended else {"suspend", "on-duty"}
+        verbs -= {"suspend", "on-duty"} if driver.suspended else {"reinstate"}
+        verbs -= {"on-duty"} if driver.presence.is_online else {"off-duty"} if duty(driver.presence) == "off" else set()
         extra = {
             **page(driver, with_devices=request.user.has_perm("drivers.view_devicetoken")),
             "verbs": verbs,

@@ -11,7 +11,7 @@ from django.utils.html import format_html_join
 
 from dispatch.admin.filters import LatestOnlyFilter
 from dispatch.admin.search import find_by_order
-from dispatch.admin.shown import label_of, link, metres, span
+from dispatch.admin.shown import count, label_of, link, metres, span
 from drivers.backoffice import ReadOnlyAdmin
 from drivers.models import Driver
 from orders.actors import ActorType
@@ -37,15 +37,15 @@ FACTS: dict[str, tuple[str, Any]] = {
     "reason": ("reason", str),
     "distance_m": ("distance", metres),
     "position_age_s": ("position", lambda value: f"{span(value)} old"),
-    "drivers": ("offered to", lambda value: f"{value} drivers"),
+    "drivers": ("offered to", lambda value: count(value, "driver")),
     "nearest_m": ("nearest", metres),
     "seconds": ("lasts", span),
     "was_expired": ("was expired", lambda value: "yes" if value else "no"),
     "offered": ("was offered", lambda value: "yes" if value else "to nobody"),
     "fields": ("corrected", ", ".join),
     "radius_km": ("looked within", lambda value: f"{value} km"),
-    "considered": ("considered", lambda value: f"{value} drivers"),
-    "matched_together": ("matched together with", lambda value: f"{value - 1} other orders"),
+    "considered": ("considered", lambda value: count(value, "driver")),
+    "matched_together": ("matched together with", lambda value: count(value - 1, "other order")),
     "offered_at": ("offered at", str),
     "tapped_at": ("tapped at (device clock)", str),
     "reference": ("reference", str),

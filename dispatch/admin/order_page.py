@@ -10,7 +10,7 @@ from django.conf import settings
 from dispatch import services
 from dispatch.admin import acts, history
 from dispatch.admin.order_forms import ActForm, AssignForm, DriverChoice, ExtendForm, ReasonForm
-from dispatch.admin.shown import deadlines, metres, since, status_badges
+from dispatch.admin.shown import badge, deadlines, metres, since, status_badges
 from dispatch.models import Offer
 from drivers.models import Driver
 from orders.lifecycle import Status
@@ -47,6 +47,7 @@ def page(order: Order, *, may_act: bool, may_see_contact: bool) -> dict[str, Any
     if order.expired and "extend" in verbs:
         verbs.remove("extend")
     offers = Offer.objects.filter(order=order).select_related("driver").order_by("distance_m", "id")
+    shown = list(offers[: OFFERS_SHOWN + 1])
     events = order.events.order_by("-version")
     choice = DriverChoice() if "assign" in verbs else None
     return {
@@ -58,13 +59,25 @@ def page(order: Order, *, may_act: bool, may_see_contact: bool) -> dict[str, Any
         "may_see_contact": may_see_contact,
         "verbs": verbs,
         "driver_choice": choice,
-        "choice_media": choice.media if choice else "",
+        "media": choice.media if choice else forms.Media(),
         "candidates": candidates(order) if "assign" in verbs else [],
         "radius_km": max(settings.ASSIGN_RADII_KM),
         "told": history.read(events[:EVENTS_SHOWN]),
-        "offers": list(offers[: OFFERS_SHOWN + 1])[:OFFERS_SHOWN],
-        "offers_cut": offers.count() > OFFERS_SHOWN,
+        "offers": [offer_row(offer) for offer in shown[:OFFERS_SHOWN]],
+        "offers_cut": len(shown) > OFFERS_SHOWN,
         "events_cut": order.version > EVENTS_SHOWN,
+    }
+
+
+def offer_row(offer: Offer) -> dict[str, Any]:
+    return {
+        "driver": offer.driver,
+        "distance": metres(offer.distance_m),
+        "badge": badge(f"offer-{offer.status}", offer.get_status_display().lower()),
+        "offered_at": offer.offered_at,
+        "seen_at": offer.seen_at,
+        "answered_at": offer.answered_at,
+        "reason": offer.closed_reason.replace("_", " "),
     }
 
 

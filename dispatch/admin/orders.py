@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.csrf import csrf_protect
 
@@ -40,7 +40,7 @@ def actor_of(request: HttpRequest) -> actors.Actor:
 
 @admin.register(Order)
 class OrderAdmin(BatonAdmin[Order]):
-    list_display = ["label", "state", "pickup_address", "dropoff_address", "held_by", "wants", "age", "next"]
+    list_display = ["label", "state", "journey", "held_by", "age", "next"]
     list_filter = [StatusFilter, AttentionFilter, HolderFilter, VehicleFilter, CreatedFilter]
     list_select_related = ["driver"]
     list_per_page = 100
@@ -83,13 +83,14 @@ class OrderAdmin(BatonAdmin[Order]):
     def state(self, order: Order) -> SafeString:
         return status_badges(order)
 
+    @admin.display(description="from → to")
+    def journey(self, order: Order) -> SafeString:
+        ends = (order.pickup_address or "no address", order.dropoff_address or "no address")
+        return format_html('<span class="end">{}</span> <span class="end to">→ {}</span>', *ends)
+
     @admin.display(description="driver")
     def held_by(self, order: Order) -> SafeString | str:
         return link(order.driver, order.driver.name) if order.driver is not None else "–"
-
-    @admin.display(description="vehicle")
-    def wants(self, order: Order) -> str:
-        return order.get_vehicle_display() or "any"
 
     @admin.display(description="age", ordering="created_at")
     def age(self, order: Order) -> SafeString | str:
@@ -98,10 +99,10 @@ class OrderAdmin(BatonAdmin[Order]):
     @admin.display(description="next")
     def next(self, order: Order) -> SafeString | str:
         if order.status == Status.ASSIGNED:
-            return format_html_join("", "{} {}", [("assigned", since(order.assigned_at, suffix=" ago"))])
+            return format_html("assigned {}", since(order.assigned_at, suffix=" ago"))
         if order.status == Status.PICKED_UP:
-            return format_html_join("", "{} {}", [("picked up", since(order.picked_up_at, suffix=" ago"))])
-        return format_html_join(", ", "{} {}", deadlines(order)) or "–"
+            return format_html("picked up {}", since(order.picked_up_at, suffix=" ago"))
+        return format_html_join(", ", '<span class="nowrap">{} {}</span>', deadlines(order)) or "–"
 
     # --- Actions on many --------------------------------------------------------------------------------------------
 
@@ -283,6 +284,7 @@ class OrderAdmin(BatonAdmin[Order]):
                 return HttpResponseRedirect(self._back_to(request, order))
         shown = order_page.page(order, may_act=self.has_dispatch_permission(request), may_see_contact=may_see_contact)
         extra = {**shown, "may_correct": may_correct, "show_save_and_add_another": False}
+        extra["media"] = self.media + form.media + shown["media"]
         return self._render(request, form, form_url, order=order, extra=extra)
 
     def _render(

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.db import DatabaseError, InterfaceError
 from django.forms import Form
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -16,6 +17,7 @@ from dispatch.admin.shown import label_of, span
 from drivers.errors import DomainError
 from drivers.faults import as_domain_error
 from orders.errors import VersionConflict
+from orders.lifecycle import Status
 from orders.models import Order, OrderEvent
 
 #: Rows that one bulk action takes: bounds how long a dispatcher waits for the report.
@@ -66,13 +68,12 @@ def why(refusal: DomainError, key: Any = None) -> str:
         return f"no free driver within {data['within_km']} km"
     if "errors" in data:
         return " ".join(text for texts in data["errors"].values() for text in texts)
-    sentence = str(refusal)
-    sentence = sentence[0].lower() + sentence[1:].rstrip(".")
-    if data.get("expired"):
-        return "it is not waiting for a driver any more, or its time has run out; re-offer it instead"
+    if data.get("expired") and data.get("status") == Status.PENDING:
+        return "its time has run out; re-offer it instead"
     if "status" in data:
-        sentence += f" (it is {str(data['status']).replace('_', ' ')})"
-    return sentence
+        return f"it is {str(data['status']).replace('_', ' ')}"
+    sentence = str(refusal)
+    return sentence[0].lower() + sentence[1:].rstrip(".")
 
 
 def _what_happened_meanwhile(order_id: Any) -> str:
@@ -91,7 +92,9 @@ def order_rows(ids: Sequence[Any]) -> list[Row[Any]]:
     known = Order.objects.filter(pk__in=ids).order_by("-priority", "created_at", "pk").only("pk", "reference")
     found = {order.pk: order.reference for order in known}
     keys = [*found, *(key for key in ids if key not in found)]
-    return [Row(key, label_of(key, found.get(key, "")), f"/admin/orders/order/{key}/change/") for key in keys]
+    return [
+        Row(key, label_of(key, found.get(key, "")), reverse("admin:orders_order_change", args=[key])) for key in keys
+    ]
 
 
 def tell(request: HttpRequest, title: str, lines: Sequence[Line]) -> None:

@@ -26,6 +26,10 @@ def span(seconds: float) -> str:
     return f"{whole // 86400} d"
 
 
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def metres(distance: float) -> str:
     return f"{distance:.0f} m" if distance < 1000 else f"{distance / 1000:.1f} km"
 
@@ -65,7 +69,8 @@ def status_badges(order: Order) -> SafeString:
     status = badge(f"status-{order.status}", order.get_status_display())
     expired = badge("attention", "expired") if order.expired else ""
     urgent = badge("priority", f"priority {order.priority}") if order.priority and not order.is_final else ""
-    return format_html("{} {} {}", status, expired, urgent)
+    vehicle = badge("vehicle", order.vehicle) if order.vehicle else ""
+    return format_html("{} {} {} {}", status, expired, urgent, vehicle)
 
 
 def label_of(order_id: object, reference: str) -> str:
