@@ -18,6 +18,8 @@ def make_groups() -> None:
 
 
 def member(name: str, group: str) -> User:
+    if not Group.objects.filter(name=group).exists():
+        make_groups()
     user = User.objects.create_user(name, password=cast.PASSWORD, is_staff=True)
     user.groups.add(Group.objects.get(name=group))
     return user

@@ -8,13 +8,15 @@ from tests import staff
 
 
 @pytest.fixture(autouse=True)
-def uncollected_static_files(settings: Any, tmp_path: Path) -> None:
+def quick_pages(settings: Any, tmp_path: Path) -> None:
     """Pages render without `collectstatic`."""
     settings.STORAGES = {
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
     settings.STATIC_ROOT = str(tmp_path)
+    # Strong passwords take their time, which is not what is tested here.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture

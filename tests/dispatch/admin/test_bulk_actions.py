@@ -200,9 +200,7 @@ def test_everything_in_the_filtered_list_can_be_chosen_at_once(dispatcher: Clien
 def test_an_unknown_order_keeps_its_line(dispatcher: Client) -> None:
     unknown = uuid4()
 
-    response = dispatcher.post(
-        LIST, {"action": "reoffer", "index": 0, "_selected_action": [str(unknown)]}, follow=True
-    )
+    response = dispatcher.post(LIST, {"action": "reoffer", "index": 0, "_selected_action": [str(unknown)]}, follow=True)
 
     assert staff.lines(response) == [
         "Re-offer: 0 done, 1 not done.",
