@@ -302,6 +302,7 @@ CONTENT_SECURITY_POLICY = {
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = True
+FORMAT_MODULE_PATH = ["config.formats"]
 USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = env.text("BATON_STATIC_ROOT", str(BASE_DIR / ".local" / "static"))
