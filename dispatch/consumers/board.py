@@ -28,8 +28,7 @@ class Board:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Work while somebody watches. Does nothing if it works already."""
-        self._tasks = [task for task in self._tasks if not task.done()]
+        """Work from now on, while somebody watches. Does nothing if it works already."""
         if not self._tasks:
             self._tasks = [asyncio.create_task(self._tell_drivers()), asyncio.create_task(self._tell_stats())]
 
@@ -47,10 +46,12 @@ class Board:
             screen.push(text)
 
     async def _tell_drivers(self) -> None:
-        while self._screens:
+        while True:
             await asyncio.sleep(GATHER_SECONDS)
             moved, self._moved = self._moved, {}
             changed, self._changed = self._changed, set()
+            if not self._screens:
+                continue
             if changed:
                 try:
                     # Whole rows, so they replace what was only a position.
@@ -62,8 +63,10 @@ class Board:
                 self._show(frames.drivers(moved.values()))
 
     async def _tell_stats(self) -> None:
-        while self._screens:
+        while True:
             await asyncio.sleep(STATS_SECONDS)
+            if not self._screens:
+                continue
             try:
                 counts = await ask(board_stats)
             except Exception as error:
