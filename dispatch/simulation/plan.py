@@ -90,7 +90,7 @@ def _place(place: Place, address: str) -> dict[str, Any]:
 class Behaviour:
     """How drivers answer offers. Probabilities; simulated seconds."""
 
-    accepts: float = 0.35
+    accepts: float = 0.15
     declines: float = 0.05
     #: Of those who accept: gives the order back before picking it up.
     releases: float = 0.01
