@@ -1,4 +1,26 @@
+"""The back office's site: Django's own, with a front page and a menu that lead to what matters."""
+
+from typing import Any
+
 from django.contrib.admin import AdminSite
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+#: The menu: section → its lists, as (app.model, what people call it). Whatever is not named here comes after.
+MENU: dict[str, list[tuple[str, str]]] = {
+    "Orders": [("orders.Order", "Orders"), ("dispatch.Offer", "Offers"), ("orders.OrderEvent", "History")],
+    "Drivers": [("drivers.Driver", "Drivers")],
+    "Integrations": [("orders.Integrator", "Integrators"), ("orders.ApiKey", "API keys")],
+    "Background": [
+        ("dispatch.SweepHeartbeat", "Sweeps"),
+        ("django_q.Schedule", "Schedules"),
+        ("django_q.OrmQ", "Queue"),
+        ("django_q.Failure", "Failed tasks"),
+        ("django_q.Success", "Successful tasks"),
+    ],
+    "Access": [("auth.User", "Users"), ("auth.Group", "Groups"), ("axes.AccessAttempt", "Failed sign-ins")],
+}
 
 
 class BatonAdminSite(AdminSite):
@@ -6,3 +28,57 @@ class BatonAdminSite(AdminSite):
     site_title = "Baton"
     index_title = "Back office"
     site_url = None
+    empty_value_display = "–"
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        return super().index(request, {**(extra_context or {}), "tiles": _tiles(request)})
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """What this user may see, by what people do instead of by Python package."""
+        apps: list[Any] = super().get_app_list(request, app_label)
+        if app_label is not None:
+            return apps
+        models = {f"{app['app_label']}.{model['object_name']}": model for app in apps for model in app["models"]}
+        sections = []
+        for name, entries in MENU.items():
+            listed = [{**models.pop(key), "name": called} for key, called in entries if key in models]
+            if listed:
+                # The section's own link is its first list.
+                url = listed[0]["admin_url"]
+                sections.append({"name": name, "app_label": name.lower(), "app_url": url, "models": listed})
+        return sections + [
+            {**app, "models": left}
+            for app in apps
+            if (left := [model for model in app["models"] if f"{app['app_label']}.{model['object_name']}" in models])
+        ]
+
+
+def _tiles(request: HttpRequest) -> list[dict[str, Any]]:
+    """The counts on the front page and the lists behind them; only what this user may see."""
+    # Imported late: this module is read before the models are.
+    from dispatch.overview import overview
+
+    may_see_orders = request.user.has_perm("orders.view_order")
+    may_see_drivers = request.user.has_perm("drivers.view_driver")
+    if not (may_see_orders or may_see_drivers):
+        return []
+    counts = overview()
+    orders, drivers = reverse("admin:orders_order_changelist"), reverse("admin:drivers_driver_changelist")
+    of_orders = [
+        ("Needs attention", counts.expired, "?expired=yes", "expired: re-offer, assign or cancel"),
+        ("Held in silence", counts.held_by_silent, "?holder=silent", "the driver is not heard of"),
+        ("Waiting", counts.waiting, "?status=pending&expired=no", "for a driver"),
+        ("Assigned", counts.assigned, "?status=assigned", "on the way to the pickup"),
+        ("Picked up", counts.picked_up, "?status=picked_up", "on the way to the customer"),
+    ]
+    of_drivers = [
+        ("Live drivers", counts.live_drivers, "?duty=live", "on duty and heard of"),
+        ("Silent drivers", counts.silent_drivers, "?duty=silent", "on duty, not heard of"),
+    ]
+    shown = [(orders, tile) for tile in of_orders if may_see_orders]
+    shown += [(drivers, tile) for tile in of_drivers if may_see_drivers]
+    alarming = {"Needs attention", "Held in silence"}
+    return [
+        {"title": title, "count": count, "url": page + query, "text": text, "alarm": title in alarming and count > 0}
+        for page, (title, count, query, text) in shown
+    ]

@@ -6,18 +6,16 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-import psycopg
-import psycopg_pool
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
-from drivers.errors import Busy, DomainError, Unavailable
+from drivers.errors import DomainError, Unavailable
+from drivers.faults import as_domain_error
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +60,6 @@ FRAMEWORK_CODES: dict[int, str] = {
 }
 RETRY_AFTER = {"busy": 1, "unavailable": 2}
 
-#: PostgreSQL's "somebody else holds it": lock timeout, deadlock, statement timeout, serialization.
-BUSY_STATES = {"55P03", "40P01", "57014", "40001"}
-
 
 def problem(status: int, code: str, detail: str, **members: Any) -> dict[str, Any]:
     """The document itself; `members` that are None are left out."""
@@ -84,27 +79,9 @@ def problem_of(error: DomainError) -> dict[str, Any]:
     return problem(STATUS[error.code], error.code, str(error), **members)
 
 
-def _as_domain_error(error: BaseException) -> DomainError | None:
-    """A database that is busy or away, in our words; None for anything that is a fault of ours."""
-    if isinstance(error, DomainError):
-        return error
-    if isinstance(error, psycopg_pool.PoolTimeout):
-        return Unavailable()
-    if isinstance(error, DatabaseError | InterfaceError | psycopg.Error):
-        state = getattr(error.__cause__ or error, "sqlstate", None)
-        if state in BUSY_STATES:
-            return Busy()
-        # Class 57P: the server is shutting down or starting; 08: connection; none: there was no server to name one.
-        if isinstance(error, OperationalError | InterfaceError | psycopg.OperationalError) and (
-            state is None or state.startswith(("57P", "08", "53"))
-        ):
-            return Unavailable()
-    return None
-
-
 def problem_of_any(error: BaseException) -> dict[str, Any]:
     """For doors without HTTP (settings.PROBLEM_OF): any error as a document; what is nobody's refusal goes on record."""
-    if (domain := _as_domain_error(error)) is not None:
+    if (domain := as_domain_error(error)) is not None:
         return problem_of(domain)
     log.error("Unexpected", exc_info=error)
     return problem(500, "internal", DETAILS["internal"])
@@ -117,7 +94,7 @@ def _headers(code: str) -> dict[str, str]:
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's EXCEPTION_HANDLER. None (anything unknown) becomes a 500 without details."""
     headers: dict[str, str] = {}
-    if (domain := _as_domain_error(error)) is not None:
+    if (domain := as_domain_error(error)) is not None:
         document = problem_of(domain)
         headers = _headers(domain.code)
         if wait := domain.data.get("retry_after"):
@@ -139,6 +116,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         document = problem(413, "too_large", "The request is larger than this server takes.")
     else:
         return None
+    if document["status"] == 401:
+        headers.setdefault("WWW-Authenticate", "Bearer")
     return Response(document, status=document["status"], headers=headers, content_type=CONTENT_TYPE)
 
 
@@ -227,7 +206,7 @@ def locked_out(
 def server_error(request: HttpRequest) -> HttpResponse:
     """handler500, also reached when a middleware fails: a database that is away is a 503, not a fault."""
     error = sys.exc_info()[1]
-    domain = _as_domain_error(error) if error is not None else None
+    domain = as_domain_error(error) if error is not None else None
     status, code = (STATUS[domain.code], domain.code) if domain else (500, "internal")
     if speaks_json(request):
         return problem_response(status, code, str(domain) if domain else DETAILS["internal"])

@@ -61,10 +61,15 @@ def watched_presences(*, live: bool | None = None) -> QuerySet[Presence]:
     return (presences.filter(live=False) if live is False else presences).select_related("driver")
 
 
-def _loads() -> Subquery:
-    held = Order.objects.filter(driver_id=OuterRef("driver_id"), status__in=sorted(HELD)).order_by()
+def _loads(driver: str = "driver_id") -> Subquery:
+    held = Order.objects.filter(driver_id=OuterRef(driver), status__in=sorted(HELD)).order_by()
     counted = held.values("driver_id").annotate(n=Count("*")).values("n")
     return Subquery(counted, output_field=IntegerField())
+
+
+def with_load(drivers: QuerySet[Driver]) -> QuerySet[Driver]:
+    """The drivers with `load`: how many orders each holds now."""
+    return drivers.annotate(load=Coalesce(_loads("pk"), 0))
 
 
 def eligible_presences(order: Order) -> QuerySet[Presence]:

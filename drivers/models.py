@@ -34,6 +34,7 @@ class Driver(models.Model):
             models.CheckConstraint(condition=models.Q(vehicle__in=Vehicle.values), name="driver_vehicle_known"),
         ]
         indexes = [models.Index(fields=["name", "id"], name="driver_by_name")]
+        permissions = [("duty_driver", "Can put drivers on and off duty")]
         triggers = [
             # Every driver has exactly one Presence, whoever inserted the driver.
             pgtrigger.Trigger(

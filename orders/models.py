@@ -5,9 +5,10 @@ from typing import ClassVar
 import uuid_utils.compat
 from django.contrib.gis.db import models
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import OpClass
 from django.db.models import Q
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import Now
+from django.db.models.functions import Now, Upper
 from django.utils.translation import gettext_lazy as _
 
 from drivers.models import Driver, Vehicle
@@ -143,6 +144,8 @@ class Order(models.Model):
             models.Index(fields=["status", "-created_at", "-id"], name="order_by_status"),
             models.Index(fields=["-created_at", "-id"], name="order_newest_first"),
             models.Index(fields=["reference"], name="order_by_reference"),
+            # The back office's search, as it is typed: any case, any collation, from the start.
+            models.Index(OpClass(Upper("reference"), name="text_pattern_ops"), name="order_by_reference_start"),
         ]
         triggers = triggers.ORDER_TRIGGERS
         permissions = [("dispatch_order", "Can offer, assign, release, extend and cancel orders")]

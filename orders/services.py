@@ -13,7 +13,7 @@ from django.contrib.gis.geos import Point
 from django.db import transaction
 
 from drivers.clock import database_now
-from drivers.errors import Invalid
+from drivers.errors import Invalid, NotFound
 from orders import changes
 from orders.actors import Actor
 from orders.errors import IdempotencyMismatch, OrderNotPending, VersionConflict
@@ -185,3 +185,13 @@ def create_api_key(*, name: str, scopes: list[str]) -> tuple[ApiKey, str]:
             integrator=integrator, prefix=secret[:11], digest=digest_of(secret), scopes=sorted(set(scopes))
         )
     return key, secret
+
+
+def revoke_api_key(*, key_id: int) -> ApiKey:
+    """From now on nobody is let in by this key; revoking again changes nothing. Raises NotFound."""
+    with transaction.atomic():
+        ApiKey.objects.filter(pk=key_id, revoked_at=None).update(revoked_at=database_now())
+        key = ApiKey.objects.filter(pk=key_id).first()
+    if key is None:
+        raise NotFound
+    return key

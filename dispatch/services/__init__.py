@@ -6,6 +6,13 @@ from dispatch.services.assign import assign_order, assign_order_to_nearest, unas
 from dispatch.services.auto_assign import auto_assign
 from dispatch.services.carry import deliver_order, fail_order, pick_up_order, release_order
 from dispatch.services.cleaning import clean_up
+from dispatch.services.crew import (
+    correct_driver,
+    register_driver,
+    set_driver_password,
+    sign_out_device,
+    sign_out_driver,
+)
 from dispatch.services.duty import (
     go_offline,
     go_online,
@@ -32,6 +39,7 @@ __all__ = [
     "auto_assign",
     "cancel_order",
     "clean_up",
+    "correct_driver",
     "correct_order",
     "decline_order",
     "deliver_order",
@@ -49,10 +57,14 @@ __all__ = [
     "place_order",
     "record_heartbeats",
     "record_positions",
+    "register_driver",
     "reinstate_driver",
     "release_order",
     "reoffer_order",
+    "set_driver_password",
     "sign_out",
+    "sign_out_device",
+    "sign_out_driver",
     "suspend_driver",
     "unassign_order",
 ]

@@ -1,9 +1,11 @@
 """Assigning by hand: one driver, chosen by a dispatcher."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.gis.db.models.functions import Distance
 from django.db import transaction
 
 from dispatch.errors import DriverAtCapacity
@@ -26,7 +28,9 @@ from orders.models import Order
 from orders.services import check_version
 
 
-def assign_order(*, order_id: UUID, driver_id: int, actor: Actor, version: int | None = None) -> Order:
+def assign_order(
+    *, order_id: UUID, driver_id: int, actor: Actor, version: int | None = None, how: str = "by_hand"
+) -> Order:
     """A dispatcher gives a pending order to a driver; an expired one gets a new round first (event `order.reoffered`).
 
     Capacity binds dispatchers too. Raises NotFound, VersionConflict, OrderNotPending, DriverSuspended, DriverOffline,
@@ -41,26 +45,41 @@ def assign_order(*, order_id: UUID, driver_id: int, actor: Actor, version: int |
         if driver.suspended:
             raise DriverSuspended
         check_capacity(driver)
-        if not Presence.objects.filter(pk=driver_id, is_online=True).exists():
-            raise DriverOffline
-        if order.expired or order.expires_at <= database_now():
+        now = database_now()
+        data: dict[str, Any] = {"how": how, **_whereabouts(order, driver_id, now=now)}
+        if order.expired or order.expires_at <= now:
             reopen(order, actor=actor)
-        data: dict[str, Any] = {"how": "by_hand"}
         hand_over(order, driver, actor=actor, data=data, now=database_now())
     return order
 
 
+def _whereabouts(order: Order, driver_id: int, *, now: datetime) -> dict[str, int]:
+    """For the history: how far the chosen driver is and how old their position. DriverOffline when off duty."""
+    on_duty = Presence.objects.filter(pk=driver_id, is_online=True)
+    found = on_duty.values_list(Distance("location", order.pickup), "located_at").first()
+    if found is None:
+        raise DriverOffline
+    distance, located_at = found
+    if distance is None:
+        return {}
+    age = {"position_age_s": round((now - located_at).total_seconds())} if located_at else {}
+    return {"distance_m": round(distance.m), **age}
+
+
 def assign_order_to_nearest(*, order_id: UUID, actor: Actor, version: int | None = None) -> Order:
-    """A dispatcher gives a pending order to the nearest eligible driver. Raises as `assign_order`; DriverOffline when there
-    is nobody within the widest radius."""
+    """A dispatcher gives a pending order to the nearest eligible driver. Raises as `assign_order`; DriverOffline with
+    `within_km` when there is nobody within the widest radius."""
     order = Order.objects.filter(pk=order_id).first()
     if order is None or order.status != Status.PENDING:
         # The act itself says which, under the lock.
         return assign_order(order_id=order_id, driver_id=0, actor=actor, version=version)
-    refusal: DomainError = DriverOffline()
-    for candidate in nearby_drivers_of(order, radius_km=max(settings.ASSIGN_RADII_KM), limit=5):
+    radius_km = max(settings.ASSIGN_RADII_KM)
+    refusal: DomainError = DriverOffline(within_km=radius_km)
+    for candidate in nearby_drivers_of(order, radius_km=radius_km, limit=5):
         try:
-            return assign_order(order_id=order_id, driver_id=candidate.driver_id, actor=actor, version=version)
+            return assign_order(
+                order_id=order_id, driver_id=candidate.driver_id, actor=actor, version=version, how="nearest"
+            )
         except (DriverAtCapacity, DriverOffline, DriverSuspended) as error:
             # Somebody was quicker with this driver; the next nearest will do.
             refusal = error

@@ -1,0 +1,112 @@
+"""Who the drivers are: taking them on, correcting their details, and their signed-in devices."""
+
+from django.contrib.auth.models import User
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, IntegrityError, transaction
+
+from dispatch import live
+from dispatch.locks import load_of, lock_driver
+from drivers import services as drivers
+from drivers.errors import Invalid, NotFound
+from drivers.models import DeviceToken, Driver, Vehicle
+from orders.changes import constraint_name
+
+
+def register_driver(
+    *, username: str, password: str, name: str, phone: str = "", vehicle: Vehicle = Vehicle.CAR, capacity: int = 1
+) -> Driver:
+    """A new driver and the user they sign in as, off duty. Raises Invalid: a user name that is taken, a weak password."""
+    _check_password(password, User(username=username))
+    try:
+        with transaction.atomic(durable=True):
+            driver = drivers.create_driver(
+                username=username, password=password, name=name, phone=phone, vehicle=vehicle, capacity=capacity
+            )
+            live.driver_changed(driver.pk)
+    except IntegrityError as error:
+        if constraint_name(error) != "auth_user_username_key":
+            raise
+        raise Invalid(username="Somebody else signs in by that name.") from error
+    return driver
+
+
+def correct_driver(
+    *,
+    driver_id: int,
+    name: str | None = None,
+    phone: str | None = None,
+    vehicle: Vehicle | None = None,
+    capacity: int | None = None,
+) -> Driver:
+    """Change a driver's details; None leaves one as it is. What they hold or were offered stays theirs.
+
+    Raises NotFound, Invalid: a capacity below the orders they hold now.
+    """
+    given = {"name": name, "phone": phone, "vehicle": vehicle, "capacity": capacity}
+    with transaction.atomic(durable=True):
+        driver = lock_driver(driver_id)
+        changed = {field: value for field, value in given.items() if value not in (None, getattr(driver, field))}
+        if not changed:
+            return driver
+        for field, value in changed.items():
+            setattr(driver, field, value)
+        try:
+            with transaction.atomic():
+                driver.save(update_fields=sorted(changed))
+        except DatabaseError as error:
+            # The trigger decides; the count is only for the sentence.
+            if constraint_name(error) != "driver_capacity_covers_load":
+                raise
+            held = load_of(driver_id)
+            raise Invalid(capacity=f"They hold {held} orders now; unassign some first, or choose {held}.") from error
+        live.driver_changed(driver_id)
+    return driver
+
+
+def set_driver_password(*, driver_id: int, password: str) -> int:
+    """A new password; whoever knew the old one is signed out. How many devices were. Raises NotFound, Invalid."""
+    with transaction.atomic(durable=True):
+        user = _user_of(driver_id)
+        _check_password(password, user)
+        user.set_password(password)
+        user.save(update_fields=["password"])
+        return _sign_out(driver_id)
+
+
+def sign_out_driver(*, driver_id: int) -> int:
+    """Sign all devices of a driver out: their tokens are void and their sockets closed. How many there were.
+
+    Raises NotFound.
+    """
+    with transaction.atomic(durable=True):
+        return _sign_out(driver_id)
+
+
+def _sign_out(driver_id: int) -> int:
+    devices: int = DeviceToken.objects.filter(user=_user_of(driver_id)).delete()[0]
+    live.driver_signed_out(driver_id)
+    return devices
+
+
+def sign_out_device(*, driver_id: int, digest: str) -> None:
+    """Sign one device out, by its token's digest. Raises NotFound: no such device, or signed out already."""
+    with transaction.atomic(durable=True):
+        tokens, _ = DeviceToken.objects.filter(user=_user_of(driver_id), digest=digest).delete()
+        if not tokens:
+            raise NotFound
+        live.driver_signed_out(driver_id, digest)
+
+
+def _user_of(driver_id: int) -> User:
+    user = User.objects.filter(driver=driver_id).first()
+    if user is None:
+        raise NotFound
+    return user
+
+
+def _check_password(password: str, user: User) -> None:
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise Invalid(password=" ".join(error.messages)) from error
