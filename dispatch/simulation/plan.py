@@ -64,6 +64,7 @@ class Trip:
     seconds: float
     start_address: str = ""
     goal_address: str = ""
+    vehicle: str = ""
 
     def document(self, chance: random.Random) -> dict[str, Any]:
         """The body of `POST orders/`, without deadlines."""
@@ -77,6 +78,7 @@ class Trip:
                 "notes": chance.choice(("", "", "Ring twice", "Second floor", "Meet at the corner")),
             },
             "reference": self.reference,
+            "vehicle": self.vehicle,
             "payout": f"{fare:.2f}",
             "currency": "USD",
         }
