@@ -16,7 +16,7 @@ def text(name: str, default: str | None = None) -> str:
     return value
 
 
-def boolean(name: str, default: bool) -> bool:
+def boolean(name: str, *, default: bool) -> bool:
     value = text(name, "1" if default else "0").strip().lower()
     if value in TRUE:
         return True

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
@@ -24,6 +25,8 @@ CONTENT_TYPE = "application/problem+json"
 STATUS: dict[str, int] = {
     "invalid": 400,
     "sign_in_refused": 401,
+    "not_authenticated": 401,
+    "permission_denied": 403,
     "not_offered": 403,
     "driver_suspended": 403,
     "not_found": 404,
@@ -34,6 +37,7 @@ STATUS: dict[str, int] = {
     "version_conflict": 409,
     "order_expired": 410,
     "order_cancelled": 410,
+    "too_large": 413,
     "idempotency_mismatch": 422,
     "throttled": 429,
     "busy": 503,
@@ -47,6 +51,7 @@ FRAMEWORK_CODES: dict[int, str] = {
     404: "not_found",
     405: "method_not_allowed",
     406: "not_acceptable",
+    408: "timeout",
     413: "too_large",
     415: "unsupported_media_type",
     429: "throttled",
@@ -69,7 +74,17 @@ def problem(status: int, code: str, detail: str, **members: Any) -> dict[str, An
 
 
 def problem_of(error: DomainError) -> dict[str, Any]:
-    return problem(STATUS[error.code], error.code, str(error), **error.data)
+    # `status` is the document's own member; the status of the order in question goes by another name.
+    members = {"order_status" if name == "status" else name: value for name, value in error.data.items()}
+    return problem(STATUS[error.code], error.code, str(error), **members)
+
+
+def problem_of_any(error: BaseException) -> dict[str, Any]:
+    """For doors without HTTP (settings.PROBLEM_OF): any error as a document; what is nobody's refusal goes on record."""
+    if (domain := as_domain_error(error)) is not None:
+        return problem_of(domain)
+    log.error("Unexpected", exc_info=error)
+    return problem(500, "internal", DETAILS["internal"])
 
 
 def _headers(code: str) -> dict[str, str]:
@@ -144,7 +159,12 @@ class ProblemMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        if response.status_code < 400 or not speaks_json(request):
+        if not speaks_json(request):
+            return response
+        if response.status_code == 301 and request.method not in {"GET", "HEAD"}:
+            # APPEND_SLASH: a client that followed would repeat it as a GET, without the body.
+            return problem_response(404, "not_found", "There is no such address; addresses here end with a slash.")
+        if response.status_code < 400 or request.path in OWN_DOCUMENTS:
             return response
         if response.headers.get("Content-Type", "").startswith(CONTENT_TYPE):
             return response
@@ -157,6 +177,9 @@ class ProblemMiddleware:
         return answer
 
 
+#: Says with a 503 what is not ready, in a document of its own (config/health.py).
+OWN_DOCUMENTS = {"/readyz"}
+
 DETAILS = {
     "not_found": "There is no such address.",
     "internal": "Something went wrong here. It is on record; nothing was changed.",
@@ -164,6 +187,18 @@ DETAILS = {
     "permission_denied": "You may not do this.",
     "unavailable": Unavailable.sentence(),
 }
+
+
+def locked_out(
+    request: HttpRequest, response: HttpResponseBase, credentials: dict[str, Any] | None
+) -> HttpResponseBase:
+    """AXES_LOCKOUT_CALLABLE: what django-axes puts in the place of `response` after too many wrong passwords."""
+    if speaks_json(request):
+        # The sign-in door has already said so in its own words (drivers.errors.Throttled).
+        return response
+    page = render(request, "problem.html", {"status": 429}, status=429)
+    page.headers["Retry-After"] = str(int(settings.AXES_COOLOFF_TIME.total_seconds()))
+    return page
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -13,14 +13,14 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- The process -----------------------------------------------------------------------------------------------------
 
-DEBUG = env.boolean("BATON_DEBUG", False)
+DEBUG = env.boolean("BATON_DEBUG", default=False)
 SECRET_KEY = env.text("BATON_SECRET_KEY")
 if not DEBUG and (len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5):
     # django-q2 signs pickles with this key: whoever guesses it runs code here.
     raise ImproperlyConfigured("BATON_SECRET_KEY must be a random text of at least 50 characters.")
 ALLOWED_HOSTS = env.words("BATON_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 # One switch for everything that is only right behind TLS.
-HTTPS = env.boolean("BATON_HTTPS", False)
+HTTPS = env.boolean("BATON_HTTPS", default=False)
 
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"
@@ -54,10 +54,10 @@ INSTALLED_APPS = [
     "dispatch",
 ]
 
+# All of it synchronous; static files never get here (config/static.py).
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
     "config.problems.ProblemMiddleware",
+    "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -97,7 +97,8 @@ DATABASE_POOL_SIZE = env.integer("BATON_DATABASE_POOL_SIZE", 16, minimum=2)
 
 _database_options: dict[str, Any] = {
     "options": f"-c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout={STATEMENT_TIMEOUT_MS}"
-    " -c idle_in_transaction_session_timeout=30000",
+    # PostGIS's functions are so "expensive" that PostgreSQL compiles queries that take a millisecond: for 300 of them.
+    " -c idle_in_transaction_session_timeout=30000 -c jit=off",
     "connect_timeout": 5,
     "application_name": env.text("BATON_PROCESS_NAME", "baton"),
 }
@@ -114,6 +115,8 @@ DATABASES: dict[str, dict[str, Any]] = {
         "ATOMIC_REQUESTS": False,
     }
 }
+# The sweeps hold locks of a session (dispatch/seats.py). Behind a pooler in transaction mode they need a way around it.
+DIRECT_DATABASE = env.database("DATABASE_DIRECT_URL") if env.text("DATABASE_DIRECT_URL", "") else None
 
 # --- Redis and live push ---------------------------------------------------------------------------------------------
 
@@ -130,36 +133,46 @@ CHANNEL_LAYERS = {
         },
     }
 }
+# What a socket says of an error: the same document as HTTP does.
+PROBLEM_OF = "config.problems.problem_of_any"
+# Threads per process for what sockets ask of the database (who is it, snapshots); one more writes heartbeats.
+SOCKET_DATABASE_THREADS = env.integer("BATON_SOCKET_DATABASE_THREADS", 4, minimum=1)
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": f"{REDIS_PREFIX}:cache",
         "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
-    }
+    },
+    # django-q2 writes its status here twice a second and waits for it; in Redis, a Redis that hangs would hold up the
+    # guard of the workers. The sweeps' heartbeat is in the database (dispatch/seats.py), so nothing reads this.
+    "cluster_status": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
 }
 
 # --- Background work: django-q2 --------------------------------------------------------------------------------------
 
 # The ORM broker lives in the same database as the orders: a job and the change that asked for it commit together.
-# `timeout` < `retry`, both above the longest task; a failing task is not repeated for ever.
+# A failing job is not repeated for ever; one whose worker was killed comes again after `retry` seconds, which therefore
+# covers two jobs' time in front of it in the worker's own queue and its own.
+JOB_SECONDS = env.integer("BATON_JOB_SECONDS", 60, minimum=1)
 Q_CLUSTER: dict[str, Any] = {
     "name": "jobs",
     "orm": "default",
     "workers": 2,
-    "timeout": 60,
-    "retry": 120,
+    "queue_limit": 2,
+    "timeout": JOB_SECONDS,
+    "retry": 4 * JOB_SECONDS,
     "max_attempts": 1,
     "ack_failures": True,
     "catch_up": False,
     "save_limit": -1,
     "poll": 0.5,
     "bulk": 1,
+    "cache": "cluster_status",
     "label": "Background jobs",
-    "scheduler": False,
     "ALT_CLUSTERS": {
-        # One worker sweeps, one stands by (dispatch/sweeps.py). A run lasts at most SWEEP_RUN_SECONDS twice over.
-        "sweeps": {"workers": 2, "timeout": 420, "retry": 480, "poll": 0.2, "scheduler": True},
+        # One worker sweeps, one stands by. No run is longer than RUN_AT_MOST_SECONDS (dispatch/sweeps.py).
+        "sweeps": {"workers": 2, "timeout": 420, "retry": 480, "poll": 0.2},
     },
 }
 
@@ -173,6 +186,8 @@ AUTO_ASSIGN_AFTER_SECONDS = env.integer("BATON_AUTO_ASSIGN_AFTER_SECONDS", 15)
 EXPIRE_AFTER_SECONDS = env.integer("BATON_EXPIRE_AFTER_SECONDS", 120, minimum=1)
 # A driver who has not been heard of for this long is not live, whatever the row says.
 LIVE_SECONDS = env.integer("BATON_LIVE_SECONDS", 60, minimum=5)
+# A customer's name, phone and notes are erased so long after the order's final state.
+CONTACT_RETENTION_DAYS = env.integer("BATON_CONTACT_RETENTION_DAYS", 30, minimum=1)
 DEFAULT_CURRENCY = env.text("BATON_CURRENCY", "USD")
 
 # --- HTTP ------------------------------------------------------------------------------------------------------------
@@ -181,16 +196,21 @@ DEFAULT_CURRENCY = env.text("BATON_CURRENCY", "USD")
 MAX_BODY_BYTES = env.integer("BATON_MAX_BODY_BYTES", 64 * 1024, minimum=1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
-# Requests inside Django at once, and how many may wait for a turn (config/asgi.py); beyond: 503 with Retry-After.
+# What the back office may upload (files count apart from DATA_UPLOAD_MAX_MEMORY_SIZE).
+MAX_UPLOAD_BYTES = env.integer("BATON_MAX_UPLOAD_BYTES", 10 * 1024 * 1024, minimum=1024)
+# Requests inside Django at once, and how many may wait for a turn (config/gate.py); beyond: 503 with Retry-After.
 MAX_REQUESTS_AT_ONCE = env.integer("BATON_MAX_REQUESTS_AT_ONCE", 24, minimum=1)
 MAX_REQUESTS_WAITING = env.integer("BATON_MAX_REQUESTS_WAITING", 4000, minimum=1)
+
+# Who may read /metrics: the holder of this token; without one, whoever asks from this machine itself.
+METRICS_TOKEN = env.text("BATON_METRICS_TOKEN", "")
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["drivers.http.StrictJSONParser"],
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "config.openapi.Described",
     "EXCEPTION_HANDLER": "config.problems.exception_handler",
     "COERCE_DECIMAL_TO_STRING": True,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
@@ -206,10 +226,16 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "docExpansion": "list", "validatorUrl": None},
     "COMPONENT_SPLIT_REQUEST": True,
+    "COMPONENT_SPLIT_PATCH": False,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SORT_OPERATION_PARAMETERS": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
-    "ENUM_NAME_OVERRIDES": {"OrderStatus": "orders.lifecycle.STATUS_CHOICES", "Vehicle": "drivers.models.Vehicle"},
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enum_id_removal",
+        "config.openapi.complete",
+    ],
 }
 
 # --- Sign-in ---------------------------------------------------------------------------------------------------------
@@ -229,9 +255,12 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_ON_SUCCESS = True
 AXES_HTTP_RESPONSE_CODE = 429
+AXES_LOCKOUT_CALLABLE = "config.problems.locked_out"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
-KNOX_TOKEN_MODEL = "drivers.DeviceToken"
+KNOX_TOKEN_MODEL = "drivers.DeviceToken"  # noqa: S105 (a model, not a secret)
+# Its own token table is never used, and its migrations would create it all the same.
+MIGRATION_MODULES = {"knox": None}
 REST_KNOX = {"TOKEN_TTL": timedelta(days=30), "AUTO_REFRESH": False, "AUTH_HEADER_PREFIX": "Bearer"}
 TICKET_SECONDS = 30
 
@@ -284,6 +313,7 @@ LOGGING: dict[str, Any] = {
         # A refusal is an answer, not an incident.
         "django.request": {"level": "ERROR"},
         "axes": {"level": "WARNING"},
-        "django_q": {"level": "WARNING"},
+        # The library's logger is called so.
+        "django-q": {"level": "WARNING"},
     },
 }

@@ -1,6 +1,18 @@
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = [path("admin/", admin.site.urls)]
+from config import health
+from config.api_docs import DocsDoor, SchemaDoor
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("admin/", admin.site.urls),
+    path("healthz", health.alive),
+    path("readyz", health.ready),
+    path("metrics", health.metrics),
+    path("api/v1/", include("dispatch.api.urls")),
+    path("api/v1/", include("dispatch.api.urls_orders")),
+    path("api/schema/", SchemaDoor.as_view(), name="openapi"),
+    path("api/docs/", DocsDoor.as_view(), name="docs"),
+]
 
 handler500 = "config.problems.server_error"

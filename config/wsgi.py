@@ -5,5 +5,10 @@ import os
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.core.wsgi import get_wsgi_application
+from servestatic import ServeStatic
 
-application = get_wsgi_application()
+_django = get_wsgi_application()
+
+from config import static
+
+application = ServeStatic(_django, **static.options())

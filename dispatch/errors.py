@@ -1,4 +1,6 @@
-from drivers.errors import DomainError
+from drivers.errors import DomainError, DriverAtCapacity
+
+__all__ = ["DriverAtCapacity", "NotOffered"]
 
 
 class NotOffered(DomainError):
@@ -7,7 +9,19 @@ class NotOffered(DomainError):
     code = "not_offered"
 
 
-class DriverAtCapacity(DomainError):
-    """The driver already holds as many orders as they can carry."""
+class NotSignedIn(DomainError):
+    """You are not signed in, or may not be here."""
 
-    code = "driver_at_capacity"
+    code = "not_authenticated"
+
+
+class NotFromHere(DomainError):
+    """A page of another site may not do this."""
+
+    code = "permission_denied"
+
+
+class TooLarge(DomainError):
+    """The message is larger than this server takes."""
+
+    code = "too_large"

@@ -14,7 +14,7 @@ The database's own trigger `order_within_capacity` locks order before driver too
 from collections.abc import Collection
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 
 from dispatch.errors import DriverAtCapacity
 from dispatch.models import Offer, OfferStatus
@@ -53,14 +53,23 @@ def lock_available_drivers(driver_ids: Collection[int]) -> dict[int, Driver]:
 
 
 def lock_available_offers(offers: QuerySet[Offer]) -> list[Offer]:
-    """Those open ones of `offers` that nobody else has locked right now, each with its `order`, which is not locked."""
-    rows = offers.filter(status=OfferStatus.OPEN).select_related("order").order_by("pk")
+    """Those open ones of `offers` that nobody else has locked right now, each with its order's `version`; the order is
+    not locked."""
+    rows = offers.filter(status=OfferStatus.OPEN).select_related("order").only("order__version", "driver_id")
+    rows = rows.order_by("pk")
     return list(rows.select_for_update(no_key=True, of=("self",), skip_locked=True))
 
 
 def load_of(driver_id: int) -> int:
     """How many orders the driver holds. Exact while the driver row is locked."""
     return Order.objects.filter(driver_id=driver_id, status__in=sorted(HELD)).count()
+
+
+def loads_of(driver_ids: Collection[int]) -> dict[int, int]:
+    """How many orders each of the drivers holds."""
+    held = Order.objects.filter(driver_id__in=driver_ids, status__in=sorted(HELD)).order_by()
+    counted = dict(held.values_list("driver_id").annotate(n=Count("*")).values_list("driver_id", "n"))
+    return {driver_id: counted.get(driver_id, 0) for driver_id in driver_ids}
 
 
 def check_capacity(driver: Driver) -> None:

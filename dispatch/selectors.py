@@ -3,12 +3,14 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.gis.db.models.functions import Distance, GeometryDistance
 from django.contrib.gis.measure import D
-from django.db.models import Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db import connection
+from django.db.models import BooleanField, Case, Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 
 from dispatch.models import Offer, OfferStatus
@@ -47,6 +49,18 @@ def live_presences() -> QuerySet[Presence]:
     return Presence.objects.filter(is_online=True, last_seen__gt=heard_since, driver__suspended=False)
 
 
+def watched_presences(*, live: bool | None = None) -> QuerySet[Presence]:
+    """Every driver with duty, position, `load` and `live`, for whoever watches over them; only live ones or only the
+    others, if asked."""
+    heard_since = ClockTimestamp() - timedelta(seconds=settings.LIVE_SECONDS)
+    is_live = Q(is_online=True, last_seen__gt=heard_since, driver__suspended=False)
+    presences = (live_presences() if live else Presence.objects.all()).annotate(
+        load=Coalesce(_loads(), 0),
+        live=Case(When(is_live, then=True), default=False, output_field=BooleanField()),
+    )
+    return (presences.filter(live=False) if live is False else presences).select_related("driver")
+
+
 def _loads(driver: str = "driver_id") -> Subquery:
     held = Order.objects.filter(driver_id=OuterRef(driver), status__in=sorted(HELD)).order_by()
     counted = held.values("driver_id").annotate(n=Count("*")).values("n")
@@ -80,15 +94,20 @@ def nearby_drivers(*, order_id: UUID, radius_km: float, limit: int | None = None
     return nearby_drivers_of(order, radius_km=radius_km, limit=limit)
 
 
-def nearby_drivers_of(order: Order, *, radius_km: float, limit: int | None = None) -> list[Candidate]:
-    """`nearby_drivers` for an order that is at hand."""
-    rows = (
+def nearest_rows(order: Order, *, radius_km: float) -> QuerySet[Presence, tuple[Any, ...]]:
+    """(driver id, distance, distance on the sphere, located_at, load, capacity), nearest on the sphere first."""
+    return (
         eligible_presences(order)
         .filter(location__dwithin=(order.pickup, D(m=radius_km * 1000)))
         .annotate(distance=Distance("location", order.pickup), sphere=GeometryDistance("location", order.pickup))
         .order_by("sphere")
         .values_list("driver_id", "distance", "sphere", "located_at", "load", "driver__capacity")
     )
+
+
+def nearby_drivers_of(order: Order, *, radius_km: float, limit: int | None = None) -> list[Candidate]:
+    """`nearby_drivers` for an order that is at hand."""
+    rows = nearest_rows(order, radius_km=radius_km)
     if limit is None:
         found = list(rows)
     else:
@@ -163,6 +182,39 @@ def sync_driver(*, driver_id: int) -> Sync:
             .order_by("assigned_at", "id")
         )
         return Sync(server_time=database_now(), offers=list(offers), active=list(active))
+
+
+#: By hand, because a whole crowd asks it at once (dispatch/services/accept.py).
+ORDER_OFFERED_SQL = """
+SELECT id, status, expired, driver_id, expires_at, assigned_at, cancelled_at, clock_timestamp()
+FROM orders_order
+WHERE id = %(order)s
+  AND EXISTS (SELECT FROM dispatch_offer WHERE order_id = %(order)s AND driver_id = %(driver)s)
+  AND NOT EXISTS (
+      SELECT FROM dispatch_actionreceipt WHERE driver_id = %(driver)s AND action_id = %(action)s AND %(action)s <> ''
+  )
+"""
+
+
+def order_offered_to(*, order_id: UUID, driver_id: int, unless_acted: str = "") -> tuple[Order, datetime] | None:
+    """The state and deadlines of an order that was ever offered to the driver, and the database's time; nothing else of it
+    is loaded. None if there is no such order or offer, or the driver has carried out the act `unless_acted` before."""
+    with connection.cursor() as cursor:
+        cursor.execute(ORDER_OFFERED_SQL, {"order": order_id, "driver": driver_id, "action": unless_acted})
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    names = ["id", "status", "expired", "driver_id", "expires_at", "assigned_at", "cancelled_at"]
+    return Order.from_db("default", names, row[:-1]), row[-1]
+
+
+def driver_profile(*, driver_id: int) -> tuple[Driver, Presence]:
+    """The driver and their presence, as they may see them. Raises NotFound."""
+    with as_driver(driver_id):
+        presence = Presence.objects.filter(pk=driver_id).select_related("driver").first()
+    if presence is None:
+        raise NotFound
+    return presence.driver, presence
 
 
 def order_for_driver(*, driver_id: int, order_id: UUID) -> Order:

@@ -57,6 +57,12 @@ class DriverOffline(DomainError):
     code = "driver_offline"
 
 
+class DriverAtCapacity(DomainError):
+    """The driver already holds as many orders as they can carry."""
+
+    code = "driver_at_capacity"
+
+
 class SignInRefused(DomainError):
     """User name or password is wrong."""
 

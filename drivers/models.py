@@ -82,7 +82,7 @@ class Presence(models.Model):
         return f"presence of driver {self.driver_id}"
 
 
-class DeviceToken(AbstractAuthToken):
+class DeviceToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
     """One signed-in device of a driver. Only the digest is stored; deleting the row signs the device out."""
 
     device = models.CharField(max_length=100, blank=True)

@@ -128,8 +128,14 @@ def set_duty(*, driver: Driver, is_online: bool) -> bool:
 
 
 def create_driver(
-    *, username: str, password: str, name: str, phone: str = "", vehicle: Vehicle = Vehicle.CAR, capacity: int = 1
+    *,
+    username: str,
+    password: str | None,
+    name: str,
+    phone: str = "",
+    vehicle: Vehicle = Vehicle.CAR,
+    capacity: int = 1,
 ) -> Driver:
-    """A driver and the user they sign in as. Requires a transaction."""
+    """A driver and the user they sign in as; without a password nobody can, until one is set. Requires a transaction."""
     user = User.objects.create_user(username=username, password=password)
     return Driver.objects.create(user=user, name=name, phone=phone, vehicle=vehicle, capacity=capacity)

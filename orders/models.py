@@ -169,10 +169,31 @@ class OrderContact(models.Model):
     name = models.CharField(max_length=100)
     phone = models.CharField(max_length=32)
     notes = models.CharField(max_length=1000, blank=True)
+    #: What the driver wrote when handing over. It may name the receiver, so it is here and not in the history.
+    proof_note = models.CharField(max_length=300, blank=True, db_default="", editable=False)
 
     def __str__(self) -> str:
         # Never the name: this text ends up in logs and admin history.
         return f"contact of order {self.order_id}"
+
+
+class ContactAccess(models.Model):
+    """Somebody on the staff looked at a contact. Append-only, and kept when the contact is erased."""
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="+")
+    actor_type = models.CharField(max_length=12, choices=[(t.value, t.value) for t in ActorType])
+    actor_id = models.CharField(max_length=40)
+    actor_name = models.CharField(max_length=100)
+    #: Through which door: `admin` or `api`.
+    via = models.CharField(max_length=12)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "contact accesses"
+        triggers = triggers.ACCESS_TRIGGERS
+
+    def __str__(self) -> str:
+        return f"{self.actor_name} at {self.at}"
 
 
 class OrderEvent(models.Model):

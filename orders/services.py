@@ -86,7 +86,8 @@ def create_order(*, new: NewOrder, actor: Actor, integrator_id: int | None = Non
     check_deadlines(order, now=now)
     order.save(force_insert=True)
     OrderContact.objects.create(order=order, name=new.contact.name, phone=new.contact.phone, notes=new.contact.notes)
-    event = changes.record(order, Kind.CREATED, actor, {"reference": order.reference}, at=now)
+    facts = {"reference": order.reference, "expires_at": order.expires_at.isoformat()}
+    event = changes.record(order, Kind.CREATED, actor, facts, at=now)
     return order, event
 
 
@@ -172,7 +173,9 @@ def digest_of(secret: str) -> str:
 
 def create_api_key(*, name: str, scopes: list[str]) -> tuple[ApiKey, str]:
     """A new key for the integrator of that name, which is created if there is none. The secret is returned once and stored
-    only as its digest. Raises Invalid for an unknown scope."""
+    only as its digest. Raises Invalid for an unknown scope or an impossible name."""
+    if not 1 <= len(name) <= 100:
+        raise Invalid(name="Must have from 1 to 100 characters.")
     if unknown := sorted(set(scopes) - set(Scope.values)) or (not scopes and ["(none)"]):
         raise Invalid(scopes=f"Unknown scope {', '.join(unknown)}; choose from {', '.join(Scope.values)}.")
     with transaction.atomic():

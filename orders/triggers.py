@@ -57,7 +57,7 @@ ORDER_TRIGGERS = [
         name="order_keeps_holder",
         operation=pgtrigger.Update,
         when=pgtrigger.Before,
-        func=f"IF OLD.driver_id IS DISTINCT FROM NEW.driver_id AND NOT (OLD.status = 'pending' AND NEW.status = 'assigned')"
+        func="IF OLD.driver_id IS DISTINCT FROM NEW.driver_id AND NOT (OLD.status = 'pending' AND NEW.status = 'assigned')"
         " AND NOT (OLD.status = 'assigned' AND NEW.status = 'pending') THEN "
         + _refuse("order_keeps_holder", "a held order cannot be overwritten")
         + " END IF; RETURN NEW;",
@@ -103,6 +103,10 @@ ORDER_TRIGGERS = [
 
 EVENT_TRIGGERS = [
     pgtrigger.Protect(name="order_event_append_only", operation=pgtrigger.Update | pgtrigger.Delete),
+]
+
+ACCESS_TRIGGERS = [
+    pgtrigger.Protect(name="contact_access_append_only", operation=pgtrigger.Update | pgtrigger.Delete),
 ]
 
 #: The other way to end up over capacity: making the driver smaller. Plain SQL in orders' migration 0002, because the

@@ -31,14 +31,13 @@ def connected_as_owner() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def django_db_setup(request: pytest.FixtureRequest, django_db_blocker: Any) -> Iterator[None]:
     suffix = getattr(request.config, "workerinput", {}).get("workerid", "")
-    parallel = {"gw": suffix} if suffix else {}
     with django_db_blocker.unblock(), connected_as_owner():
         if suffix:
             test = settings.DATABASES["default"].setdefault("TEST", {})
             test["NAME"] = connections["default"].settings_dict["TEST"]["NAME"] = (
                 f"test_{settings.DATABASES['default']['NAME']}_{suffix}"
             )
-        config = setup_databases(verbosity=0, interactive=False, serialized_aliases=[], **({} if not parallel else {}))
+        config = setup_databases(verbosity=0, interactive=False, serialized_aliases=[])
         with connections["default"].cursor() as cursor:
             # Only tests empty tables wholesale.
             cursor.execute("GRANT TRUNCATE ON ALL TABLES IN SCHEMA public TO baton_app")

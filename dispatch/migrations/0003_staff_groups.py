@@ -63,7 +63,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("dispatch", "0002_row_level_security"),
         ("drivers", "0003_duty_permission"),
-        ("orders", "0003_search_by_reference"),
+        ("orders", "0005_search_by_reference"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
         ("axes", "0010_accessattemptexpiration"),

@@ -2,13 +2,14 @@
 
 from dispatch.selectors import nearby_drivers
 from dispatch.services.accept import accept_order, decline_order
-from dispatch.services.assign import assign_order, assign_order_to_nearest, auto_assign, unassign_order
+from dispatch.services.assign import assign_order, assign_order_to_nearest, unassign_order
+from dispatch.services.auto_assign import auto_assign
 from dispatch.services.carry import deliver_order, fail_order, pick_up_order, release_order
+from dispatch.services.cleaning import clean_up
 from dispatch.services.crew import (
     correct_driver,
     register_driver,
     set_driver_password,
-    sign_out_device,
     sign_out_driver,
 )
 from dispatch.services.duty import (
@@ -17,9 +18,11 @@ from dispatch.services.duty import (
     mark_silent_drivers_offline,
     record_heartbeats,
     reinstate_driver,
+    sign_out,
     suspend_driver,
 )
 from dispatch.services.expire import expire_orders
+from dispatch.services.feed import mark_offers_delivered, mark_offers_seen
 from dispatch.services.intake import cancel_order, correct_order, extend_order, place_order
 from dispatch.services.offers import offer_orders, reoffer_order
 from dispatch.services.receipts import Done, Tap
@@ -34,6 +37,7 @@ __all__ = [
     "assign_order_to_nearest",
     "auto_assign",
     "cancel_order",
+    "clean_up",
     "correct_driver",
     "correct_order",
     "decline_order",
@@ -43,6 +47,8 @@ __all__ = [
     "fail_order",
     "go_offline",
     "go_online",
+    "mark_offers_delivered",
+    "mark_offers_seen",
     "mark_silent_drivers_offline",
     "nearby_drivers",
     "offer_orders",
@@ -55,7 +61,7 @@ __all__ = [
     "release_order",
     "reoffer_order",
     "set_driver_password",
-    "sign_out_device",
+    "sign_out",
     "sign_out_driver",
     "suspend_driver",
     "unassign_order",

@@ -1,13 +1,21 @@
 """The act that Baton exists for: a driver accepts an offered order. And its opposite, declining."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from dispatch import live
+from dispatch import live, selectors
 from dispatch.errors import NotOffered
-from dispatch.locks import check_capacity, load_of, lock_driver, lock_order
+from dispatch.locks import check_capacity, load_of, loads_of, lock_driver, lock_order
 from dispatch.models import Offer, OfferStatus
-from dispatch.services.offers import close_offers_of_driver, close_offers_of_order
+from dispatch.services.offers import (
+    close_offers_of_driver,
+    close_offers_of_drivers,
+    close_offers_of_order,
+    close_offers_of_orders,
+)
 from dispatch.services.receipts import NO_TAP, Done, Tap, act_once
 from drivers.clock import database_now
 from drivers.errors import DriverOffline, DriverSuspended, NotFound
@@ -26,6 +34,7 @@ def accept_order(*, order_id: UUID, driver_id: int, tap: Tap = NO_TAP) -> Done:
     Raises NotFound, NotOffered, OrderTaken, OrderExpired, OrderCancelled, OrderNotPending, DriverAtCapacity,
     DriverOffline, DriverSuspended, Busy.
     """
+    _refuse_the_late(order_id, driver_id, tap)
     return act_once(
         driver_id=driver_id,
         order_id=order_id,
@@ -33,6 +42,15 @@ def accept_order(*, order_id: UUID, driver_id: int, tap: Tap = NO_TAP) -> Done:
         tap=tap,
         act=lambda: _accept(order_id=order_id, driver_id=driver_id, tap=tap),
     )
+
+
+def _refuse_the_late(order_id: UUID, driver_id: int, tap: Tap) -> None:
+    """Most of a crowd come after the order is gone: they are told so from one look without a lock, instead of queueing for
+    the row only to hear the same. Whoever this lets through is judged under the lock."""
+    seen = selectors.order_offered_to(order_id=order_id, driver_id=driver_id, unless_acted=tap.action_id)
+    if seen is not None and seen[0].driver_id != driver_id:
+        order, now = seen
+        check_available(order, now=now)
 
 
 def _accept(*, order_id: UUID, driver_id: int, tap: Tap) -> Order:
@@ -55,11 +73,16 @@ def _accept(*, order_id: UUID, driver_id: int, tap: Tap) -> Order:
     data = {"how": "accepted", "distance_m": round(offer.distance_m), "offered_at": offer.offered_at.isoformat()}
     if tap.tapped_at is not None:
         data["tapped_at"] = tap.tapped_at.isoformat()
-    Offer.objects.filter(pk=offer.pk).update(
-        status=OfferStatus.ACCEPTED, answered_at=now, closed_at=now, closed_reason="accepted"
-    )
+    mark_accepted(offer, now=now)
     hand_over(order, driver, actor=actors.driver(driver.pk, driver.name), data=data, now=now)
     return order
+
+
+def mark_accepted(offer: Offer, *, now: datetime) -> None:
+    """The driver's answer, on an offer whose order is locked."""
+    Offer.objects.filter(pk=offer.pk, status=OfferStatus.OPEN).update(
+        status=OfferStatus.ACCEPTED, answered_at=now, closed_at=now, closed_reason="accepted"
+    )
 
 
 def check_available(order: Order, *, now: datetime) -> None:
@@ -89,7 +112,7 @@ def hand_over(order: Order, driver: Driver, *, actor: actors.Actor, data: dict[s
         order,
         Kind.ASSIGNED,
         actor,
-        data={"driver": driver.pk, "driver_name": driver.name, **data},
+        data={"driver": driver.pk, "driver_name": driver.name, "capacity": driver.capacity, **data},
         at=now,
         status=Status.ASSIGNED,
         driver_id=driver.pk,
@@ -100,6 +123,41 @@ def hand_over(order: Order, driver: Driver, *, actor: actors.Actor, data: dict[s
         close_offers_of_driver(driver.pk, "driver_at_capacity", now=now)
     live.order_changed(order, event)
     live.driver_changed(driver.pk)
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A locked order, the locked driver who shall hold it, and what explains it in the history."""
+
+    order: Order
+    driver: Driver
+    data: dict[str, Any]
+
+
+def hand_over_all(handovers: Sequence[Handover], *, actor: actors.Actor, now: datetime) -> None:
+    """`hand_over` for many at once, in as many statements as for one."""
+    orders = [handover.order for handover in handovers]
+    events = changes.change_all(
+        orders,
+        Kind.ASSIGNED,
+        actor,
+        data={h.order.pk: {"driver": h.driver.pk, "driver_name": h.driver.name, **h.data} for h in handovers},
+        at=now,
+        each={h.order.pk: {"driver_id": h.driver.pk} for h in handovers},
+        status=Status.ASSIGNED,
+        assigned_at=now,
+    )
+    for handover in handovers:
+        handover.order.driver = handover.driver
+    drivers = {h.driver.pk: h.driver for h in handovers}
+    close_offers_of_orders(orders, "order_taken", now=now, holders={h.order.pk: h.driver.pk for h in handovers})
+    loads = loads_of(drivers)
+    full = [pk for pk, driver in drivers.items() if loads[pk] >= driver.capacity]
+    close_offers_of_drivers(full, "driver_at_capacity", now=now)
+    for order, event in zip(orders, events, strict=True):
+        live.order_changed(order, event)
+    for driver_id in drivers:
+        live.driver_changed(driver_id)
 
 
 def decline_order(*, order_id: UUID, driver_id: int, tap: Tap = NO_TAP) -> Done:

@@ -1,6 +1,5 @@
-"""Assigning by hand and by the system: one driver, chosen by somebody other than the driver."""
+"""Assigning by hand: one driver, chosen by a dispatcher."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,31 +11,21 @@ from django.db import transaction
 from dispatch.errors import DriverAtCapacity
 from dispatch.locks import (
     check_capacity,
-    load_of,
-    lock_available_drivers,
-    lock_available_orders,
     lock_driver,
     lock_order,
 )
-from dispatch.matching import match_orders
-from dispatch.selectors import Candidate, live_presences, nearby_drivers_of
+from dispatch.selectors import nearby_drivers_of
 from dispatch.services.accept import hand_over
 from dispatch.services.carry import give_back
-from dispatch.services.offers import orders_on_offer, reopen
-from drivers.clock import ClockTimestamp, database_now
+from dispatch.services.offers import reopen
+from drivers.clock import database_now
 from drivers.errors import DomainError, DriverOffline, DriverSuspended
 from drivers.models import Presence
-from orders.actors import SYSTEM, Actor
+from orders.actors import Actor
 from orders.errors import OrderNotPending
 from orders.lifecycle import Status
 from orders.models import Order
 from orders.services import check_version
-
-#: Due orders matched together in one run: bounds how long one tick takes; the rest is taken by the next.
-ASSIGN_BATCH = 100
-#: Candidates per order that are weighed against each other and, for the history, told of.
-CANDIDATES_WEIGHED = 50
-CANDIDATES_RECORDED = 10
 
 
 def assign_order(
@@ -109,95 +98,3 @@ def unassign_order(*, order_id: UUID, actor: Actor, reason: str = "", version: i
             raise OrderNotPending(status=order.status)
         give_back(order, actor=actor, data={"reason": reason}, now=database_now(), reason="unassigned", declined=False)
     return order
-
-
-def auto_assign() -> int:
-    """Assign the pending orders whose `auto_assign_at` has come; how many were.
-
-    All due orders and all their candidates are matched together, at the least total distance (dispatch/matching.py), first
-    within the smallest radius, then what is left within the wider ones. Orders and drivers that somebody else is busy with
-    are skipped, not waited for: the next tick, or that somebody, deals with them.
-    """
-    due = orders_on_offer().filter(auto_assign_at__lte=ClockTimestamp()).order_by("-priority", "auto_assign_at", "pk")
-    assigned = 0
-    left: Sequence[UUID] = list(due.values_list("pk", flat=True)[:ASSIGN_BATCH])
-    for radius_km in settings.ASSIGN_RADII_KM:
-        if not left:
-            break
-        done = _assign_together(left, radius_km)
-        assigned += len(done)
-        left = [order_id for order_id in left if order_id not in done]
-    return assigned
-
-
-def _assign_together(order_ids: Sequence[UUID], radius_km: int) -> set[UUID]:
-    with transaction.atomic(durable=True):
-        orders = {
-            order.pk: order
-            for order in lock_available_orders(orders_on_offer().filter(pk__in=order_ids).order_by("pk"))
-        }
-        candidates = {
-            order.pk: nearby_drivers_of(order, radius_km=radius_km, limit=CANDIDATES_WEIGHED)
-            for order in orders.values()
-        }
-        drivers = lock_available_drivers({c.driver_id for found in candidates.values() for c in found})
-        # Under the lock the load is exact; what was read above was only a first look.
-        on_duty = set(live_presences().filter(pk__in=drivers).values_list("pk", flat=True))
-        rooms = {pk: driver.capacity - load_of(pk) for pk, driver in drivers.items() if pk in on_duty}
-        matched = match_orders(
-            {pk: {c.driver_id: c.distance_m for c in found} for pk, found in candidates.items()},
-            rooms,
-            {pk: order.priority for pk, order in orders.items()},
-        )
-        now = database_now()
-        done: set[UUID] = set()
-        for order_id, driver_id in matched.items():
-            order = orders[order_id]
-            if order.expires_at <= now:
-                continue
-            data = _explain(candidates[order_id], driver_id, rooms, matched, order_id, radius_km)
-            hand_over(order, drivers[driver_id], actor=SYSTEM, data=data, now=now)
-            done.add(order_id)
-    return done
-
-
-def _explain(
-    found: Sequence[Candidate],
-    chosen: int,
-    rooms: dict[int, int],
-    matched: dict[UUID, int],
-    order_id: UUID,
-    radius_km: int,
-) -> dict[str, Any]:
-    """For the history: who was considered, how far and how fresh their position was, and why they were passed over."""
-    now = database_now()
-    given_away = {driver_id for other, driver_id in matched.items() if other != order_id}
-
-    def why_not(candidate: Candidate) -> str:
-        if candidate.driver_id not in rooms:
-            return "busy"
-        if rooms[candidate.driver_id] < 1:
-            return "no_room"
-        return "other_order" if candidate.driver_id in given_away else "farther"
-
-    considered = [
-        {
-            "driver": candidate.driver_id,
-            "distance_m": round(candidate.distance_m),
-            "position_age_s": round((now - candidate.located_at).total_seconds()) if candidate.located_at else None,
-            "load": candidate.load,
-            **({} if candidate.driver_id == chosen else {"passed_over": why_not(candidate)}),
-        }
-        for candidate in found
-    ]
-    kept = considered[:CANDIDATES_RECORDED]
-    kept += [row for row in considered[CANDIDATES_RECORDED:] if row["driver"] == chosen]
-    distance = next(c.distance_m for c in found if c.driver_id == chosen)
-    return {
-        "how": "auto",
-        "distance_m": round(distance),
-        "radius_km": radius_km,
-        "considered": len(found),
-        "matched_together": len(matched),
-        "candidates": kept,
-    }

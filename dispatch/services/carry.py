@@ -16,7 +16,7 @@ from drivers.errors import NotFound
 from orders import actors, changes
 from orders.errors import OrderCancelled, OrderNotPending
 from orders.lifecycle import Kind, Status
-from orders.models import Order
+from orders.models import Order, OrderContact
 
 
 def pick_up_order(*, order_id: UUID, driver_id: int, tap: Tap = NO_TAP) -> Done:
@@ -26,12 +26,23 @@ def pick_up_order(*, order_id: UUID, driver_id: int, tap: Tap = NO_TAP) -> Done:
     )
 
 
-def deliver_order(*, order_id: UUID, driver_id: int, proof: dict[str, Any] | None = None, tap: Tap = NO_TAP) -> Done:
-    """Handed over. `proof` says how (`kind`: photo, signature, pin, name, none); it must hold nothing about the customer.
+def deliver_order(
+    *, order_id: UUID, driver_id: int, proof: dict[str, Any] | None = None, note: str = "", tap: Tap = NO_TAP
+) -> Done:
+    """Handed over. `proof` says how (`kind`: photo, signature, pin, name, none) and goes into the history, so it must hold
+    nothing about the customer; `note`, the driver's own words, is kept with the contact instead.
     Raises NotFound, OrderCancelled, OrderNotPending."""
-    data = {"proof": proof} if proof else {}
     return _act_as_holder(
-        "deliver", order_id, driver_id, tap, Status.PICKED_UP, Status.DELIVERED, Kind.DELIVERED, "delivered_at", data
+        "deliver",
+        order_id,
+        driver_id,
+        tap,
+        Status.PICKED_UP,
+        Status.DELIVERED,
+        Kind.DELIVERED,
+        "delivered_at",
+        {"proof": proof} if proof else {},
+        note=note,
     )
 
 
@@ -60,6 +71,7 @@ def _act_as_holder(
     kind: Kind,
     time_field: str,
     data: dict[str, Any] | None = None,
+    note: str = "",
 ) -> Done:
     def act() -> Order:
         order, now = _lock_held(order_id, driver_id)
@@ -70,6 +82,8 @@ def _act_as_holder(
             raise OrderNotPending(status=order.status)
         explained = {**(data or {}), **_tapped(tap)}
         event = changes.change(order, kind, _actor(order), data=explained, at=now, status=after, **{time_field: now})
+        if note:
+            OrderContact.objects.filter(order=order).update(proof_note=note)
         live.order_changed(order, event)
         live.driver_changed(driver_id)
         return order

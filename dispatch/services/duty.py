@@ -9,10 +9,10 @@ from django.db import transaction
 from dispatch import live
 from dispatch.locks import lock_driver
 from dispatch.selectors import FeedState, feed_states
-from dispatch.services.offers import close_offers_of_driver
+from dispatch.services.offers import close_offers_of_driver, close_offers_of_drivers
 from drivers import services as drivers
 from drivers.clock import ClockTimestamp, database_now
-from drivers.models import Driver, Presence
+from drivers.models import DeviceToken, Driver, Presence
 
 SILENT_BATCH = 500
 
@@ -33,6 +33,18 @@ def go_offline(*, driver_id: int) -> None:
         if drivers.set_duty(driver=lock_driver(driver_id), is_online=False):
             close_offers_of_driver(driver_id, "driver_offline", now=database_now())
             live.driver_changed(driver_id)
+
+
+def sign_out(*, driver_id: int, token_digest: str) -> None:
+    """The device's token is gone, its sockets are closed and the driver is off duty, all at once. Orders that the driver
+    holds stay theirs. Signing out again is fine. Raises NotFound."""
+    with transaction.atomic(durable=True):
+        driver = lock_driver(driver_id)
+        DeviceToken.objects.filter(pk=token_digest, user__driver=driver).delete()
+        drivers.set_duty(driver=driver, is_online=False)
+        close_offers_of_driver(driver_id, "driver_offline", now=database_now())
+        live.driver_changed(driver_id)
+        live.driver_signed_out(driver_id, token_digest)
 
 
 def suspend_driver(*, driver_id: int) -> None:
@@ -70,8 +82,8 @@ def mark_silent_drivers_offline() -> int:
         )
         now = database_now()
         Presence.objects.filter(pk__in=silent, is_online=True).update(is_online=False, silent_since=now)
+        close_offers_of_drivers(silent, "driver_offline", now=now)
         for driver_id in silent:
-            close_offers_of_driver(driver_id, "driver_offline", now=now)
             live.driver_changed(driver_id)
     return len(silent)
 

@@ -1,10 +1,15 @@
 """Orders whose time has run out."""
 
+from collections.abc import Sequence
+from uuid import UUID
+
 from django.db import transaction
+from django.db.models import QuerySet
 
 from dispatch import live
 from dispatch.locks import lock_available_orders
-from dispatch.services.offers import close_offers_of_order
+from dispatch.services.batches import together
+from dispatch.services.offers import close_offers_of_orders
 from drivers.clock import ClockTimestamp, database_now
 from orders import changes
 from orders.actors import SYSTEM
@@ -15,19 +20,28 @@ EXPIRE_BATCH = 200
 
 
 def expire_orders() -> int:
-    """Flag the pending orders whose `expires_at` has passed, lapse their offers and tell everybody; how many were.
+    """Flag the pending orders whose `expires_at` has passed, lapse their offers and tell everybody; how many were, at
+    most EXPIRE_BATCH.
 
     Nothing depends on when this runs: accepting compares `expires_at` with the clock itself. Orders that somebody is busy
     with are skipped and looked at again by the next tick.
     """
-    overdue = Order.objects.filter(status=Status.PENDING, expired=False, expires_at__lte=ClockTimestamp())
+    longest_overdue = _overdue().order_by("expires_at", "pk").values_list("pk", flat=True)
+    return together(_expire, list(longest_overdue[:EXPIRE_BATCH]))
+
+
+def _overdue() -> QuerySet[Order]:
+    return Order.objects.filter(status=Status.PENDING, expired=False, expires_at__lte=ClockTimestamp())
+
+
+def _expire(order_ids: Sequence[UUID]) -> int:
     with transaction.atomic(durable=True):
-        orders = lock_available_orders(overdue.order_by("expires_at", "pk"), limit=EXPIRE_BATCH)
-        now = database_now() if orders else None
-        for order in orders:
-            assert now is not None
-            data = {"offered": order.offered_at is not None}
-            event = changes.change(order, Kind.EXPIRED, SYSTEM, data=data, at=now, expired=True)
-            close_offers_of_order(order, "order_expired", now=now)
-            live.order_changed(order, event)
+        orders = lock_available_orders(_overdue().filter(pk__in=order_ids).order_by("pk"))
+        if orders:
+            now = database_now()
+            data = {order.pk: {"offered": order.offered_at is not None} for order in orders}
+            events = changes.change_all(orders, Kind.EXPIRED, SYSTEM, data=data, at=now, expired=True)
+            close_offers_of_orders(orders, "order_expired", now=now)
+            for order, event in zip(orders, events, strict=True):
+                live.order_changed(order, event)
     return len(orders)

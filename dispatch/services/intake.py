@@ -48,12 +48,12 @@ def place_order(
                 orders.remember_key(owner=owner, key=idempotency_key, fingerprint=fingerprint, order=order)
             live.order_changed(order, event)
             offer_to_nearby(order)
-        return order, True
     except IntegrityError as error:
         # The same request arrived twice at once and the other one has just committed; ours was rolled back whole.
         if changes.constraint_name(error) != "one_order_per_idempotency_key" or (order := known()) is None:
             raise
         return order, False
+    return order, True
 
 
 def correct_order(

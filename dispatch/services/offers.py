@@ -5,13 +5,15 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, QuerySet
 
 from dispatch import live
+from dispatch.candidates import free_drivers, nearest_free_drivers
 from dispatch.locks import lock_available_offers, lock_available_orders, lock_order
 from dispatch.models import Offer, OfferStatus
 from dispatch.selectors import Candidate, nearby_drivers_of
+from dispatch.services.batches import together
 from drivers.clock import ClockTimestamp, database_now
 from orders import changes
 from orders.actors import SYSTEM, Actor
@@ -36,7 +38,7 @@ def offer_orders(*, order_ids: Sequence[UUID] | None = None, after: UUID | None 
 
     With `order_ids` those orders, otherwise the next OFFER_BATCH ones after `after` by id, and the id to go on from is
     returned (None: start again). Safe to run at any time, any number of times: it only adds what is missing. Candidates
-    are looked up without a lock; each order is locked only if there is somebody new to offer it to, and skipped if
+    are looked up without a lock; an order is locked only if there is somebody new to offer it to, and skipped if
     somebody else is busy with it.
     """
     orders = orders_on_offer()
@@ -49,19 +51,21 @@ def offer_orders(*, order_ids: Sequence[UUID] | None = None, after: UUID | None 
         batch = list(orders.order_by("pk")[:OFFER_BATCH])
         resume = batch[-1].pk if len(batch) == OFFER_BATCH else None
     open_to = _open_counts(batch)
-    for order in batch:
-        wanted = settings.OFFER_FANOUT - open_to.get(order.pk, 0)
-        if wanted <= 0:
-            continue
-        already = set(Offer.objects.filter(order=order, status=OfferStatus.OPEN).values_list("driver_id", flat=True))
-        nearest = nearby_drivers_of(
-            order, radius_km=settings.OFFER_RADIUS_KM, limit=settings.OFFER_FANOUT + len(already)
-        )
-        if missing := [candidate for candidate in nearest if candidate.driver_id not in already][:wanted]:
-            with transaction.atomic():
-                for locked in lock_available_orders(orders_on_offer().filter(pk=order.pk)):
-                    make_offers(locked, missing)
+    wanted = {order.pk: settings.OFFER_FANOUT - open_to.get(order.pk, 0) for order in batch}
+    missing = nearest_free_drivers(
+        {pk: count for pk, count in wanted.items() if count > 0},
+        free_drivers(),
+        radius_km=settings.OFFER_RADIUS_KM,
+        without=[OfferStatus.OPEN, OfferStatus.DECLINED],
+    )
+    together(lambda ids: _offer(ids, missing), sorted(missing))
     return resume
+
+
+def _offer(order_ids: Sequence[UUID], candidates: Mapping[UUID, Sequence[Candidate]]) -> int:
+    with transaction.atomic(durable=True):
+        orders = lock_available_orders(orders_on_offer().filter(pk__in=order_ids).order_by("pk"))
+        return make_offers([(order, candidates[order.pk]) for order in orders])
 
 
 def _open_counts(orders: Sequence[Order]) -> dict[UUID, int]:
@@ -75,66 +79,77 @@ def offer_to_nearby(order: Order) -> int:
     if order.release_at > now or order.expires_at <= now or order.expired:
         return 0
     nearest = nearby_drivers_of(order, radius_km=settings.OFFER_RADIUS_KM, limit=settings.OFFER_FANOUT)
-    return make_offers(order, nearest) if nearest else 0
+    return make_offers([(order, nearest)]) if nearest else 0
 
 
-def make_offers(order: Order, candidates: Sequence[Candidate]) -> int:
-    """Put a locked, pending order into the feeds of the candidates and announce it; how many are new.
+def make_offers(to: Sequence[tuple[Order, Sequence[Candidate]]]) -> int:
+    """Put locked, pending orders into the feeds of their candidates and announce it; how many offers are new.
 
     The first offers of a round are a change of the order (event `order.offered`); drivers who turn up later only get
     their row, because that changes nothing for anybody who watches the order.
     """
-    if order.offered_at is None:
-        data = {"drivers": len(candidates), "nearest_m": round(candidates[0].distance_m)}
-        now = database_now()
-        event = changes.change(order, Kind.OFFERED, SYSTEM, data=data, at=now, offered_at=now)
-        live.order_changed(order, event)
-    return _insert_offers(order, {candidate.driver_id: candidate.distance_m for candidate in candidates})
-
-
-def _insert_offers(order: Order, distances: Mapping[int, float]) -> int:
     now = database_now()
-    again = Offer.objects.filter(order=order, driver_id__in=distances, status=OfferStatus.LAPSED)
-    reopened = set(again.values_list("driver_id", flat=True))
-    for offer in lock_lapsed(again):
-        Offer.objects.filter(pk=offer.pk, status=OfferStatus.LAPSED).update(
-            status=OfferStatus.OPEN,
-            distance_m=distances[offer.driver_id],
-            offered_at=now,
-            delivered_at=None,
-            seen_at=None,
-            answered_at=None,
-            closed_at=None,
-            closed_reason="",
+    first = {order: candidates for order, candidates in to if order.offered_at is None}
+    data = {o.pk: {"drivers": len(found), "nearest_m": round(found[0].distance_m)} for o, found in first.items()}
+    events = changes.change_all(list(first), Kind.OFFERED, SYSTEM, data=data, at=now, offered_at=now)
+    for order, event in zip(first, events, strict=True):
+        live.order_changed(order, event)
+    told = _open_offers({order.pk: {c.driver_id: c.distance_m for c in candidates} for order, candidates in to}, now)
+    for order, _ in to:
+        if distances := told.get(order.pk):
+            live.offers_made(order, distances)
+    return sum(len(distances) for distances in told.values())
+
+
+#: An offer that was declined, or is open already, stays as it is. A lapsed one that is being closed this very moment is
+#: waited for: whoever closes it (dispatch/locks.py, rule 3) waits for nobody.
+OPEN_OFFERS = """
+INSERT INTO dispatch_offer AS offer (order_id, driver_id, distance_m, status, offered_at, closed_reason)
+SELECT order_id, driver_id, distance_m, 'open', %(now)s, ''
+FROM unnest(%(orders)s::uuid[], %(drivers)s::bigint[], %(distances)s::float8[]) AS t (order_id, driver_id, distance_m)
+ON CONFLICT (order_id, driver_id) DO UPDATE SET
+    status = 'open', distance_m = excluded.distance_m, offered_at = excluded.offered_at, delivered_at = NULL,
+    seen_at = NULL, answered_at = NULL, closed_at = NULL, closed_reason = ''
+    WHERE offer.status = 'lapsed'
+RETURNING order_id, driver_id, distance_m
+"""
+
+
+def _open_offers(distances: Mapping[UUID, Mapping[int, float]], now: datetime) -> dict[UUID, dict[int, float]]:
+    """Order id → driver id → metres, as given; returns those that were not open before."""
+    rows = sorted((order, driver, metres) for order, given in distances.items() for driver, metres in given.items())
+    if not rows:
+        return {}
+    orders, drivers, metres = zip(*rows, strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            OPEN_OFFERS, {"now": now, "orders": list(orders), "drivers": list(drivers), "distances": list(metres)}
         )
-    known = set(Offer.objects.filter(order=order, driver_id__in=distances).values_list("driver_id", flat=True))
-    fresh = [driver_id for driver_id in distances if driver_id not in known]
-    Offer.objects.bulk_create(
-        [
-            Offer(order=order, driver_id=driver_id, distance_m=distances[driver_id], offered_at=now)
-            for driver_id in fresh
-        ],
-        ignore_conflicts=True,
-    )
-    told = {driver_id: distances[driver_id] for driver_id in (*fresh, *sorted(reopened))}
-    if told:
-        live.offers_made(order, told)
-    return len(told)
-
-
-def lock_lapsed(offers: QuerySet[Offer]) -> list[Offer]:
-    """The lapsed offers of a locked order: nobody else reopens them, so there is nothing to wait for."""
-    return list(offers.order_by("pk").select_for_update(no_key=True, of=("self",)))
+        opened: dict[UUID, dict[int, float]] = {}
+        for order_id, driver_id, distance_m in cursor.fetchall():
+            opened.setdefault(order_id, {})[driver_id] = distance_m
+    return opened
 
 
 def close_offers_of_order(order: Order, reason: str, *, now: datetime, holder_id: int | None = None) -> None:
     """The order left the market: every open offer lapses. `holder_id`, who now holds it, needs no telling."""
-    closed = Offer.objects.filter(order=order, status=OfferStatus.OPEN)
-    driver_ids = sorted(closed.values_list("driver_id", flat=True))
-    if not driver_ids:
+    close_offers_of_orders([order], reason, now=now, holders={} if holder_id is None else {order.pk: holder_id})
+
+
+def close_offers_of_orders(
+    orders: Sequence[Order], reason: str, *, now: datetime, holders: Mapping[UUID, int] | None = None
+) -> None:
+    """`close_offers_of_order` for many locked orders; `holders` is order id → driver id."""
+    closed = Offer.objects.filter(order__in=orders, status=OfferStatus.OPEN)
+    lost: dict[UUID, list[int]] = {}
+    for order_id, driver_id in closed.order_by("order_id", "driver_id").values_list("order_id", "driver_id"):
+        lost.setdefault(order_id, []).append(driver_id)
+    if not lost:
         return
     closed.update(status=OfferStatus.LAPSED, closed_at=now, closed_reason=reason)
-    live.offers_closed(order.pk, order.version, [d for d in driver_ids if d != holder_id], reason)
+    for order in orders:
+        holder_id = (holders or {}).get(order.pk)
+        live.offers_closed(order.pk, order.version, [d for d in lost.get(order.pk, []) if d != holder_id], reason)
 
 
 def close_offers_of_driver(driver_id: int, reason: str, *, now: datetime) -> None:
@@ -143,12 +158,24 @@ def close_offers_of_driver(driver_id: int, reason: str, *, now: datetime) -> Non
     Offers of other orders are not ours to wait for (dispatch/locks.py, rule 3): one that is locked right now is being
     closed or answered by somebody else, and the check under the lock decides whatever is left.
     """
-    offers = lock_available_offers(Offer.objects.filter(driver_id=driver_id))
+    close_offers_of_drivers([driver_id], reason, now=now)
+
+
+def close_offers_of_drivers(driver_ids: Sequence[int], reason: str, *, now: datetime) -> None:
+    """`close_offers_of_driver` for many; each order is told of once."""
+    if not driver_ids:
+        return
+    offers = lock_available_offers(Offer.objects.filter(driver_id__in=driver_ids))
+    if not offers:
+        return
     Offer.objects.filter(pk__in=[offer.pk for offer in offers], status=OfferStatus.OPEN).update(
         status=OfferStatus.LAPSED, closed_at=now, closed_reason=reason
     )
+    lost: dict[tuple[UUID, int], list[int]] = {}
     for offer in offers:
-        live.offers_closed(offer.order_id, offer.order.version, [driver_id], reason)
+        lost.setdefault((offer.order_id, offer.order.version), []).append(offer.driver_id)
+    for (order_id, version), drivers in lost.items():
+        live.offers_closed(order_id, version, drivers, reason)
 
 
 def reoffer_order(*, order_id: UUID, actor: Actor, seconds: int | None = None, version: int | None = None) -> Order:

@@ -62,7 +62,9 @@ def test_the_same_action_id_is_carried_out_once_even_after_a_release(alice: Driv
     services.accept_order(order_id=order.pk, driver_id=alice.pk, tap=tap)
     services.release_order(order_id=order.pk, driver_id=alice.pk)
 
-    assert services.accept_order(order_id=order.pk, driver_id=alice.pk, tap=tap) == services.Done(order.pk, 3, True)
+    assert services.accept_order(order_id=order.pk, driver_id=alice.pk, tap=tap) == services.Done(
+        order.pk, 3, replayed=True
+    )
     assert Order.objects.get(pk=order.pk).status == "pending"
 
 

@@ -6,7 +6,7 @@ from django.db.models.functions import Upper
 
 
 class Migration(migrations.Migration):
-    dependencies = [("orders", "0002_driver_capacity")]
+    dependencies = [("orders", "0004_contact_access")]
 
     operations = [
         migrations.AddIndex(

@@ -1,0 +1,58 @@
+# Installs Debian packages as root, leaving nothing else changed: the packages' own servers are neither created, started
+# nor enabled. Run as: bash -s -- PACKAGE… < install_packages.sh (so that root need not be able to read the checkout).
+# Without a package it only clears away what a killed run may have left.
+set -eu
+
+POLICY=/usr/sbin/policy-rc.d
+NO_CLUSTER=/etc/postgresql-common/createcluster.d/baton-no-main-cluster.conf
+MARK='# baton: only while packages are being installed'
+
+clear_away() {
+    # Redis that came with us must not start with the machine; one that was here before keeps its ways.
+    if grep -qs '^# redis is new' "$NO_CLUSTER" && [ -e /usr/bin/redis-server ]; then
+        if [ -d /run/systemd/system ]; then
+            systemctl disable --quiet redis-server.service || true
+        elif command -v deb-systemd-helper >/dev/null; then
+            deb-systemd-helper disable redis-server.service >/dev/null 2>&1 || true
+        fi
+        if command -v update-rc.d >/dev/null; then update-rc.d redis-server disable >/dev/null 2>&1 || true; fi
+    fi
+    if grep -qsF "$MARK" "$POLICY"; then rm -f "$POLICY"; fi
+    if grep -qsF "$MARK" "$NO_CLUSTER"; then rm -f "$NO_CLUSTER"; fi
+    # Directories that only our file was in; those of a package are not empty or belong to it.
+    if ! dpkg-query -S "${NO_CLUSTER%/*}" >/dev/null 2>&1; then rmdir "${NO_CLUSTER%/*}" 2>/dev/null || true; fi
+}
+
+main() {
+    export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
+    # One at a time on this machine: what the one clears away the other may still need.
+    exec 8>/run/baton-packages.lock
+    flock 8
+    clear_away
+    [ $# -gt 0 ] || return 0
+    trap clear_away EXIT
+    trap 'exit 143' TERM INT HUP
+
+    # Debian's way to say "start no service now"; containers often have it already.
+    if [ ! -e "$POLICY" ]; then
+        printf '#!/bin/sh\n%s\nexit 101\n' "$MARK" >"$POLICY"
+        chmod 755 "$POLICY"
+    fi
+    # And "make no cluster of your own".
+    mkdir -p "${NO_CLUSTER%/*}"
+    {
+        printf '%s\n' "$MARK"
+        if [ ! -e /usr/bin/redis-server ]; then printf '# redis is new\n'; fi
+        printf 'create_main_cluster = false\n'
+    } >"$NO_CLUSTER"
+
+    # What an interrupted installation left half done.
+    dpkg --configure -a </dev/null
+    # One unreachable third-party source must not stop us; what matters is whether the packages can be had.
+    apt-get -q update </dev/null || echo "apt-get update reported errors; going on"
+    # shellcheck disable=SC2086
+    apt-get -q install -y --no-install-recommends -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold "$@" </dev/null
+}
+
+main "$@"
+exit

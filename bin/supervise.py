@@ -1,0 +1,368 @@
+"""Keeps the web server, the worker and the demo alive. Started by bin/up; needs nothing but Python's standard library.
+
+Children that die are started again, with a growing pause. PostgreSQL and Redis are daemons of their own: when one of
+them *crashed* (its pid file is there, its process is not) it is started again; when somebody stopped it, it stays so.
+
+Files in .local/run, all that bin/service and bin/down need:
+  NAME.pid      "PID START@BOOT" of a living child, and of the supervisor itself
+  NAME.stopped  asked for by `bin/service stop NAME`: the child is ended and stays so until the file goes
+  NAME.restart  asked for by `bin/service restart NAME`; removed when carried out
+  ready         the web server has answered; `failed` says why it never will
+"""
+
+import argparse
+import contextlib
+import ctypes
+import fcntl
+import http.client
+import os
+import resource
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCAL = ROOT / ".local"
+RUN = LOCAL / "run"
+LOG = LOCAL / "log"
+
+TICK = 0.2
+LONGEST_PAUSE = 5.0
+# A child that lived this long was well: its next death is a first one.
+WELL_AFTER = 30.0
+# The web server ends open sockets within 10 s, a cluster its running tasks within 20 s.
+PATIENCE = 25.0
+GIVE_UP_AFTER = 90.0
+LARGEST_LOG = 50_000_000
+
+_libc = ctypes.CDLL(None, use_errno=True)
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """In the child, before its program: when the supervisor is killed, the child gets SIGTERM."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def identity(pid: int) -> str:
+    """The same text that process_identity in bin/lib/common.sh makes."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{fields[19]}@{boot}"
+
+
+def write(path: Path, text: str) -> None:
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
+def settings() -> dict[str, str]:
+    """Read at each start of a child: after a port had to change, a restart is enough."""
+    found = {}
+    for word in shlex.split((LOCAL / "env").read_text(), comments=True):
+        key, _, value = word.partition("=")
+        found[key] = value
+    return found
+
+
+class Child:
+    def __init__(self, name: str, command: list[str], **environment: str) -> None:
+        self.name = name
+        self.command = command
+        self.environment = {"BATON_PROCESS_NAME": f"baton-{name}", **environment}
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started = 0.0
+        self.deaths = 0
+        self.not_before = 0.0
+
+    def file(self, kind: str) -> Path:
+        return RUN / f"{self.name}.{kind}"
+
+    def start(self) -> None:
+        log = LOG / f"{self.name}.log"
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self.command,
+                cwd=ROOT,
+                env={**os.environ, **settings(), **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+        self.started = time.monotonic()
+        write(self.file("pid"), f"{self.process.pid} {identity(self.process.pid)}\n")
+
+    def signal(self, number: int) -> None:
+        if self.process:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+
+    def ask_to_end(self) -> None:
+        """Only the leader: a worker ends its own clusters, in its own order."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+
+    def bury(self) -> int:
+        """After the leader's death: nobody of its group outlives it."""
+        assert self.process is not None
+        status = self.process.wait()
+        self.signal(signal.SIGKILL)
+        self.process = None
+        self.file("pid").unlink(missing_ok=True)
+        return status
+
+    def keep_log_small(self) -> None:
+        """The child writes in append mode, so its log can be copied and emptied under it."""
+        log = LOG / f"{self.name}.log"
+        with contextlib.suppress(OSError):
+            if log.stat().st_size > LARGEST_LOG:
+                (LOG / f"{self.name}.log.1").write_bytes(log.read_bytes()[-LARGEST_LOG // 5 :])
+                os.truncate(log, 0)
+
+
+class Supervisor:
+    def __init__(self, options: argparse.Namespace) -> None:
+        environment = settings()
+        self.port = int(environment["BATON_PORT"])
+        self.foreground: bool = options.foreground
+        self.started_services: list[str] = options.started_services.split()
+        self.children = [
+            # Under ASGI each request has a thread of its own, so connections are pooled; the worker forks and must not.
+            Child("web", web_command(self.port), BATON_DATABASE_CONNECTIONS="pool"),
+            Child("worker", manage("worker")),
+        ]
+        if options.demo:
+            self.children.append(Child("demo", manage("demo")))
+        self.ending = False
+        self.ready = False
+        self.birth = time.monotonic()
+        self.repair: subprocess.Popen[bytes] | None = None
+        self.suspects: dict[str, float] = {}
+
+    def say(self, text: str) -> None:
+        stamp = "" if self.foreground else time.strftime("%Y-%m-%dT%H:%M:%SZ ", time.gmtime())
+        # The terminal may be gone by now.
+        with contextlib.suppress(OSError):
+            print(f"{stamp}{text}", flush=True)
+
+    # --- One turn -----------------------------------------------------------------------------------------------------
+
+    def tend(self, child: Child) -> None:
+        now = time.monotonic()
+        stopped = child.file("stopped").exists()
+        restart = child.file("restart")
+        if child.process and child.process.poll() is None:
+            if stopped or restart.exists():
+                self.end([child])
+                restart.unlink(missing_ok=True)
+                child.deaths, child.not_before = 0, 0.0
+            elif child.deaths and now - child.started > WELL_AFTER:
+                child.deaths = 0
+            return
+        if child.process:
+            status = child.bury()
+            pause = 0.0 if child.deaths == 0 else min(2.0 ** (child.deaths - 1) / 2, LONGEST_PAUSE)
+            child.deaths += 1
+            child.not_before = now + pause
+            self.say(
+                f"· {child.name} ended ({how(status)}), starting it again in {pause:.1f} s (.local/log/{child.name}.log)"
+            )
+        if not stopped and now >= child.not_before:
+            restart.unlink(missing_ok=True)
+            child.start()
+
+    def mend_services(self) -> None:
+        """Starts PostgreSQL or Redis again after a crash; looks twice, as a clean stop removes the pid file last."""
+        if self.repair:
+            if self.repair.poll() is None:
+                return
+            self.repair = None
+        for name, pid_file in (("postgres", LOCAL / "pg/postmaster.pid"), ("redis", LOCAL / "redis/redis.pid")):
+            if not crashed(pid_file):
+                self.suspects.pop(name, None)
+            elif name not in self.suspects:
+                self.suspects[name] = time.monotonic()
+            elif time.monotonic() - self.suspects[name] > 0.8:
+                self.say(f"· {name} crashed, starting it again")
+                del self.suspects[name]
+                with (LOG / "supervisor.log").open("ab") as output:
+                    self.repair = subprocess.Popen(
+                        [ROOT / "bin/service", "start", name], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                    )
+                return
+
+    def look_whether_ready(self) -> str | None:
+        """Says why the stack will not come up, if so."""
+        web = self.children[0]
+        if web.process and web.process.poll() is None and answers(self.port):
+            self.ready = True
+            write(RUN / "ready", "")
+            if self.foreground:
+                self.say((RUN / "banner").read_text())
+                self.say("Running. Ctrl-C stops everything. Logs: .local/log")
+            return None
+        if web.deaths >= 3:
+            return f"the web server does not start: {last_words(LOG / 'web.log')} (log: {LOG / 'web.log'})"
+        if time.monotonic() - self.birth > GIVE_UP_AFTER:
+            return f"the web server did not answer within {GIVE_UP_AFTER:.0f} s (log: {LOG / 'web.log'})"
+        return None
+
+    # --- The whole life -----------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        failure = None
+        turn = 0
+        while not self.ending and failure is None:
+            for child in self.children:
+                self.tend(child)
+            if not self.ready:
+                failure = self.look_whether_ready()
+            if turn % 5 == 0:
+                self.mend_services()
+            if turn % 300 == 0:
+                for child in self.children:
+                    child.keep_log_small()
+            turn += 1
+            time.sleep(TICK)
+        if self.foreground and failure is None:
+            self.say("· stopping")
+        if self.repair:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.repair.wait(15)
+        self.end(self.children)
+        if failure:
+            write(RUN / "failed", failure + "\n")
+            if self.foreground:
+                print(f"baton: {failure}", file=sys.stderr)
+        self.stop_services(self.started_services if failure else ["postgres", "redis"])
+        (RUN / "ready").unlink(missing_ok=True)
+        (RUN / "supervisor.pid").unlink(missing_ok=True)
+        return 1 if failure else 0
+
+    def end(self, children: list[Child]) -> None:
+        """All at the same time: first asked, then, when patience is at its end, killed."""
+        alive = [child for child in children if child.process]
+        for child in alive:
+            child.ask_to_end()
+        deadline = time.monotonic() + PATIENCE
+        while any(child.process.poll() is None for child in alive if child.process) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for child in alive:
+            if child.process and child.process.poll() is None:
+                self.say(f"· {child.name} did not end by itself, killing it")
+                child.signal(signal.SIGKILL)
+            child.bury()
+
+    def stop_services(self, names: list[str]) -> None:
+        """Not while tests are using them: then bin/test stops them when it is done."""
+        if names and not tests_running():
+            # bin/down, when it asked for this end, holds the lock and waits for us.
+            environment = {**os.environ, "BATON_LOCKED": "1"}
+            subprocess.run(
+                [ROOT / "bin/service", "stop", *names], stdin=subprocess.DEVNULL, env=environment, check=False
+            )
+
+
+def manage(name: str) -> list[str]:
+    return [str(LOCAL / "venv/bin/python"), str(ROOT / "manage.py"), name]
+
+
+def web_command(port: int) -> list[str]:
+    # No deflate: 19 kB a socket instead of 54. No proxy headers: nothing stands before this server, so nobody may say
+    # that a request came from elsewhere.
+    words = f"""
+        -m uvicorn config.asgi:application --host 127.0.0.1 --port {port}
+        --ws websockets-sansio --ws-per-message-deflate false --ws-max-size 16384
+        --timeout-graceful-shutdown 10 --timeout-keep-alive 30 --backlog 2048
+        --no-access-log --no-server-header --no-proxy-headers --log-level warning
+    """
+    return [str(LOCAL / "venv/bin/python"), *words.split()]
+
+
+def answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/healthz", headers={"Host": f"localhost:{port}"})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def crashed(pid_file: Path) -> bool:
+    try:
+        pid = int(pid_file.read_text().split("\n", 1)[0])
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        # Being written at this moment.
+        return False
+    try:
+        return Path(os.readlink(f"/proc/{pid}/cwd")) != pid_file.parent.resolve()
+    except OSError:
+        return True
+
+
+def tests_running() -> bool:
+    try:
+        with (LOCAL / "test.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def how(status: int) -> str:
+    return f"status {status}" if status >= 0 else signal.Signals(-status).name
+
+
+def last_words(log: Path) -> str:
+    with contextlib.suppress(OSError):
+        lines = [line.strip() for line in log.read_text(errors="replace")[-4000:].splitlines() if line.strip()]
+        if lines:
+            return lines[-1][:200]
+    return "it says nothing"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--foreground", action="store_true")
+    parser.add_argument("--demo", action="store_true")
+    parser.add_argument(
+        "--started-services", default="", help="what to stop again when the web server does not come up"
+    )
+    options = parser.parse_args()
+
+    for stale in ("ready", "failed"):
+        (RUN / stale).unlink(missing_ok=True)
+    for mark in (*RUN.glob("*.stopped"), *RUN.glob("*.restart")):
+        mark.unlink()
+    # Thousands of sockets: as many files as the machine allows us.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    supervisor = Supervisor(options)
+
+    def end(number: int, frame: object) -> None:
+        supervisor.ending = True
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, end)
+    write(RUN / "supervisor.pid", f"{os.getpid()} {identity(os.getpid())}\n")
+    # bin/up's lock (fd 9), held until here so that two runs cannot both start a supervisor.
+    with contextlib.suppress(OSError):
+        os.close(9)
+    return supervisor.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

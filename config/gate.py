@@ -1,0 +1,224 @@
+"""How HTTP gets into Django under ASGI: whole bodies of bounded size, a bounded number of threads, a bounded queue.
+
+Django's own ASGI handler gives every request a new thread and lets any number in. Here requests run in a fixed set of
+threads, first come, first served: each keeps its database connection, a thousand requests at once wait their turn instead
+of fighting for connections, and a client that sends its body slowly holds nobody up, because a request takes a thread only
+once its body is complete.
+"""
+
+import asyncio
+import logging
+from asyncio import AbstractEventLoop
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from http import HTTPStatus
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+
+from django.conf import settings
+from django.core import signals
+from django.core.exceptions import RequestDataTooBig
+from django.core.handlers.asgi import ASGIRequest, get_script_prefix
+from django.core.handlers.base import BaseHandler
+from django.http.response import HttpResponseBase
+from django.urls import set_script_prefix
+
+from config.problems import problem_response
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+#: A whole body has this long to arrive, and a client this long to take a piece of a long answer.
+BODY_SECONDS = 30
+CHUNK_SECONDS = 30
+#: Bodies above this wait on disk.
+BODY_IN_MEMORY = 64 * 1024
+#: Uploads are for people in the back office.
+UPLOADS = "/admin/"
+SIGN_IN = ("/api/v1/auth/login/", "/admin/login/")
+OPERATIONS = ("/healthz", "/readyz", "/metrics")
+
+
+class Lane:
+    """A fixed number of threads and a bounded queue before them, first come, first served."""
+
+    def __init__(self, name: str, *, threads: int, waiting: int) -> None:
+        self.room = threads + waiting
+        self.inside = 0
+        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
+
+    @property
+    def is_full(self) -> bool:
+        return self.inside >= self.room
+
+    def submit(self, loop: AbstractEventLoop, call: Callable[..., Any], *args: Any) -> "Future[Any]":
+        self.inside += 1
+        work = self._threads.submit(call, *args)
+        work.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave))
+        return work
+
+    def _leave(self) -> None:
+        self.inside -= 1
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class Gone(Exception):
+    """The client went away before there was anything to answer."""
+
+
+class Refused(Exception):
+    """The request is answered here, without Django."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.response = problem_response(status, code, detail)
+
+
+class Gate(BaseHandler):
+    """The ASGI application for HTTP.
+
+    Passwords are hashed on purpose slowly, so signing in has two threads of its own and cannot hold up the rest; so have
+    the health checks, which must be answered when the queue is long.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.load_middleware(is_async=False)
+        waiting = settings.MAX_REQUESTS_WAITING
+        self.requests = Lane("request", threads=settings.MAX_REQUESTS_AT_ONCE, waiting=waiting)
+        self.sign_ins = Lane("sign-in", threads=2, waiting=waiting)
+        self.operations = Lane("operations", threads=2, waiting=50)
+
+    def close(self) -> None:
+        for lane in (self.requests, self.sign_ins, self.operations):
+            lane.close()
+
+    def _lane(self, path: str) -> Lane:
+        if path in SIGN_IN:
+            return self.sign_ins
+        return self.operations if path in OPERATIONS else self.requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        lane = self._lane(scope["path"])
+        try:
+            if lane.is_full:
+                raise Refused(503, "busy", "Too many requests are waiting already. Try again in a moment.")
+            with await self._read(scope, receive) as body:
+                await self._answer(lane, scope, body, receive, send)
+        except Refused as refusal:
+            await self._send_whole(refusal.response, send)
+        except Gone:
+            return
+
+    async def _read(self, scope: Scope, receive: Receive) -> IO[bytes]:
+        """The whole body. Raises Refused when it is too large or too slow, Gone when it never ends."""
+        headers = dict(scope["headers"])
+        # Spooled: a large upload goes to disk. Small writes to the page cache do not hold up the loop.
+        body: IO[bytes] = SpooledTemporaryFile(max_size=BODY_IN_MEMORY)  # noqa: SIM115 (the caller closes it)
+        declared = headers.get(b"content-length", b"")
+        if not declared and b"transfer-encoding" not in headers:
+            return body
+        limit = settings.MAX_UPLOAD_BYTES if scope["path"].startswith(UPLOADS) else settings.MAX_BODY_BYTES
+        if declared.isdigit() and int(declared) > limit:
+            raise _too_large(limit)
+        length, more = 0, True
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Gone
+                    length += len(message.get("body", b""))
+                    if length > limit:
+                        raise _too_large(limit)
+                    body.write(message.get("body", b""))
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            raise Refused(408, "timeout", "The request's body did not arrive in time.") from None
+        body.seek(0)
+        if not declared:
+            # Everything behind here believes the length, not the encoding of the transfer.
+            scope["headers"] = [*scope["headers"], (b"content-length", b"%d" % length)]
+        return body
+
+    async def _answer(self, lane: Lane, scope: Scope, body: IO[bytes], receive: Receive, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        work = lane.submit(loop, self._run, scope, body, loop, send)
+        answered = asyncio.wrap_future(work, loop=loop)
+        gone = asyncio.ensure_future(_disconnect(receive))
+        try:
+            await asyncio.wait({answered, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not answered.done() and work.cancel():
+                # Nobody waits for the answer, and the request has not begun: it never does.
+                raise Gone
+            response = await answered
+        finally:
+            gone.cancel()
+        if response is not None:
+            await self._send_whole(response, send)
+
+    def _run(self, scope: Scope, body: IO[bytes], loop: AbstractEventLoop, send: Send) -> HttpResponseBase | None:
+        """In a thread: the response, closed; None if it was a stream, which is sent from here."""
+        signals.request_started.send(sender=self.__class__, scope=scope)
+        set_script_prefix(get_script_prefix(scope))
+        try:
+            request = ASGIRequest(scope, body)
+        except UnicodeDecodeError:
+            return problem_response(400, "invalid", "The address is not valid UTF-8.")
+        except RequestDataTooBig:
+            return problem_response(413, "too_large", "The request is larger than this server takes.")
+        response = self.get_response(request)
+        try:
+            if not response.streaming:
+                return response
+            self._stream(response, loop, send)
+            return None
+        finally:
+            response.close()
+
+    def _stream(self, response: Any, loop: AbstractEventLoop, send: Send) -> None:
+        def deliver(message: dict[str, Any]) -> None:
+            asyncio.run_coroutine_threadsafe(_call(send, message), loop).result(CHUNK_SECONDS)
+
+        try:
+            deliver(_start(response))
+            chunks: Iterator[bytes] = iter(response)
+            for chunk in chunks:
+                deliver({"type": "http.response.body", "body": chunk, "more_body": True})
+            deliver({"type": "http.response.body", "body": b"", "more_body": False})
+        except TimeoutError:
+            log.warning("A client took its answer too slowly; it was cut short.")
+
+    async def _send_whole(self, response: HttpResponseBase, send: Send) -> None:
+        await send(_start(response))
+        content = getattr(response, "content", b"")
+        await send({"type": "http.response.body", "body": content, "more_body": False})
+
+
+async def _disconnect(receive: Receive) -> None:
+    """Returns when the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _call(send: Send, message: dict[str, Any]) -> None:
+    await send(message)
+
+
+def _start(response: HttpResponseBase) -> dict[str, Any]:
+    headers = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
+    headers += [
+        (b"set-cookie", cookie.output(header="").encode("ascii").strip()) for cookie in response.cookies.values()
+    ]
+    return {"type": "http.response.start", "status": response.status_code, "headers": headers}
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"The request's body may have at most {limit} bytes."
+    )

@@ -1,0 +1,37 @@
+-- The roles, the database and PostGIS. Run by psql as a superuser, as often as you like:
+--
+--   psql -d postgres -v owner_password=… -v app_password=… -f deploy/roles.sql      (-v database=… unless it is "baton")
+--
+-- What each role may do with the tables is said by Django's migrations, not here.
+\set ON_ERROR_STOP on
+\if :{?database} \else \set database baton \endif
+SET client_min_messages = warning;
+
+-- baton_owner: owns the database and all tables, runs migrations, creates test databases. Not a superuser.
+SELECT 'CREATE ROLE baton_owner' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'baton_owner') \gexec
+ALTER ROLE baton_owner LOGIN CREATEDB NOSUPERUSER NOCREATEROLE NOBYPASSRLS PASSWORD :'owner_password';
+
+-- baton_app: what the application signs in as. Owns nothing; NOINHERIT, so that it reads as a driver only when it says SET ROLE.
+SELECT 'CREATE ROLE baton_app' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'baton_app') \gexec
+ALTER ROLE baton_app LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD :'app_password';
+
+-- baton_driver: what a driver's request runs as (SET LOCAL ROLE); nobody signs in as it.
+SELECT 'CREATE ROLE baton_driver' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'baton_driver') \gexec
+ALTER ROLE baton_driver NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;
+GRANT baton_driver TO baton_app, baton_owner;
+
+-- PostGIS needs a superuser. In template1 too: baton_owner's test databases are copies of it.
+SELECT format('CREATE DATABASE %I OWNER baton_owner', :'database')
+    WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'database') \gexec
+SELECT format('ALTER DATABASE %I OWNER TO baton_owner', :'database') \gexec
+
+\connect template1
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS postgis;
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+
+\connect :database
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS postgis;
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+GRANT USAGE, CREATE ON SCHEMA public TO baton_owner;

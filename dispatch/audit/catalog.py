@@ -1,0 +1,183 @@
+"""That PostgreSQL itself still guards all this: triggers, constraints and row level security, read from its catalog."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from django.apps import apps
+from django.db import connection, models
+
+from dispatch.audit.report import Breach, Check
+
+CHECKS: Final = [
+    Check("triggers_are_on", "Every trigger of Baton is installed as written and enabled."),
+    Check("constraints_are_on", "Every constraint of Baton's tables is there and validated."),
+    Check("row_security_is_on", "Row level security is enabled and forced, with every policy in place."),
+    Check(
+        "drivers_may_only_read", "The role `baton_driver` may write no table, and read only what the policies are for."
+    ),
+]
+
+APPS: Final = ("drivers", "orders", "dispatch")
+
+#: Tables under row level security, and whether `baton_driver` may see rows of it at all (migration dispatch 0002).
+SECURED: Final[dict[str, bool]] = {
+    "drivers_driver": True,
+    "drivers_presence": True,
+    "orders_order": True,
+    "orders_ordercontact": True,
+    "orders_orderevent": False,
+    "orders_idempotencykey": False,
+    "orders_contactaccess": False,
+    "dispatch_offer": True,
+    "dispatch_actionreceipt": False,
+}
+#: Triggers that no model declares: (table, name).
+PLAIN_TRIGGERS: Final = [("drivers_driver", "driver_capacity_covers_load")]
+
+
+def own_models() -> list[type[models.Model]]:
+    return [model for app in APPS for model in apps.get_app_config(app).get_models() if model._meta.managed]
+
+
+def look(rows_per_check: int) -> list[Breach]:
+    found = {
+        "triggers_are_on": _triggers(),
+        "constraints_are_on": _constraints(),
+        "row_security_is_on": _row_security(),
+        "drivers_may_only_read": _privileges(),
+    }
+    return [Breach(name, text, len(texts)) for name, texts in found.items() for text in texts[:rows_per_check]]
+
+
+def _rows(query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        return list(cursor.fetchall())
+
+
+def _tables() -> list[str]:
+    return [model._meta.db_table for model in own_models()]
+
+
+def _triggers() -> list[str]:
+    wrong = []
+    declared = ((model, trigger) for model in own_models() for trigger in getattr(model._meta, "triggers", []))
+    for model, trigger in declared:
+        status, enabled = trigger.get_installation_status(model)
+        if status != "INSTALLED" or not enabled:
+            state = "disabled" if status == "INSTALLED" else str(status).lower()
+            wrong.append(f"{model._meta.db_table}: trigger {trigger.name} is {state}")
+    # Whatever else is on the tables, foreign keys' own triggers included, must not be switched off either.
+    states = _rows(
+        "SELECT c.relname, t.tgname, t.tgenabled IN ('O', 'A'), t.tgisinternal FROM pg_trigger t"
+        " JOIN pg_class c ON c.oid = t.tgrelid WHERE c.relname = ANY(%s) AND c.relnamespace = 'public'::regnamespace",
+        _tables(),
+    )
+    on = {(table, name) for table, name, enabled, _ in states if enabled}
+    wrong += [f"{table}: trigger {name} is missing or off" for table, name in PLAIN_TRIGGERS if (table, name) not in on]
+    wrong += [
+        f"{table}: a foreign key's trigger ({name}) is disabled"
+        for table, name, enabled, internal in states
+        if internal and not enabled
+    ]
+    ((role,),) = _rows("SELECT current_setting('session_replication_role')")
+    if role != "origin":
+        wrong.append(f"session_replication_role is {role}: no trigger fires")
+    return wrong
+
+
+def _constraints() -> list[str]:
+    valid = {
+        (table, name)
+        for table, name in _rows(
+            "SELECT c.relname, k.conname FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
+            " WHERE c.relname = ANY(%s) AND k.convalidated"
+            " UNION SELECT c.relname, i.relname FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid"
+            " JOIN pg_class i ON i.oid = x.indexrelid WHERE c.relname = ANY(%s) AND x.indisunique AND x.indisvalid",
+            _tables(),
+            _tables(),
+        )
+    }
+    references = {
+        tuple(row)
+        for row in _rows(
+            "SELECT c.relname, a.attname, t.relname FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
+            " JOIN pg_class t ON t.oid = k.confrelid JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.conkey[1]"
+            " WHERE k.contype = 'f' AND k.convalidated AND c.relname = ANY(%s)",
+            _tables(),
+        )
+    }
+    wrong = []
+    for model in own_models():
+        table = model._meta.db_table
+        wrong += [
+            f"{table}: constraint {constraint.name} is missing or not valid"
+            for constraint in model._meta.constraints
+            if (table, constraint.name) not in valid
+        ]
+        wrong += [
+            f"{table}: {field.column} no longer refers to {target}"
+            for field, target in _references(model)
+            if (table, field.column, target) not in references
+        ]
+    return wrong
+
+
+def _references(model: type[models.Model]) -> Iterable[tuple[Any, str]]:
+    for field in model._meta.local_fields:
+        if isinstance(field, models.ForeignKey):
+            yield field, field.target_field.model._meta.db_table
+
+
+def _row_security() -> list[str]:
+    secured = {
+        row[0]: row[1:]
+        for row in _rows(
+            "SELECT relname, relrowsecurity, relforcerowsecurity FROM pg_class WHERE relname = ANY(%s)"
+            " AND relnamespace = 'public'::regnamespace",
+            list(SECURED),
+        )
+    }
+    policies = {
+        (table, name): (roles, command)
+        for table, name, roles, command in _rows(
+            "SELECT tablename::text, policyname::text, roles::text[], cmd FROM pg_policies"
+            " WHERE schemaname = 'public' AND permissive = 'PERMISSIVE'"
+        )
+    }
+    wrong = []
+    for table, drivers_may_see in SECURED.items():
+        enabled, forced = secured.get(table, (False, False))
+        if not enabled:
+            wrong.append(f"{table}: row level security is off")
+        if not forced:
+            wrong.append(f"{table}: row level security does not bind the owner (FORCE is off)")
+        expected = [("system", "baton_app", "ALL")]
+        if drivers_may_see:
+            expected.append(("driver", "baton_driver", "SELECT"))
+        for name, role, command in expected:
+            roles, found = policies.get((table, name), ([], ""))
+            if (roles, found) != ([role], command):
+                wrong.append(f"{table}: policy {name} for {role} is missing or altered")
+        wrong += [
+            f"{table}: policy {name} lets {role} see rows and is not Baton's"
+            for (of, name), (roles, _) in policies.items()
+            for role in roles
+            if of == table and role in {"public", "baton_driver"} and not (name == "driver" and drivers_may_see)
+        ]
+    return wrong
+
+
+def _privileges() -> list[str]:
+    granted = _rows(
+        "SELECT c.relname, p.name FROM pg_class c"
+        " CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE'), ('TRUNCATE')) p (name)"
+        " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')"
+        " AND has_table_privilege('baton_driver', c.oid, p.name) AND c.relname <> 'spatial_ref_sys'"
+        " ORDER BY c.relname, p.name"
+    )
+    return [
+        f"baton_driver may {privilege} on {table}"
+        for table, privilege in granted
+        if privilege != "SELECT" or not SECURED.get(table, False)
+    ]

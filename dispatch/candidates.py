@@ -1,0 +1,103 @@
+"""Candidates for many orders at once, for the sweeps: two or three queries, however many orders and drivers there are.
+
+`selectors.nearby_drivers` asks of each driver near one order whether they have room. Asked for hundreds of orders every
+second, in a city where most drivers are busy, that is the same question over and over; here it is asked once.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from dispatch.locks import loads_of
+from dispatch.models import OfferStatus
+from dispatch.selectors import Candidate, live_presences
+
+#: Read so many more than asked for: `<->` ranks on the sphere, which may swap near ties; they are ranked again exactly.
+MARGIN = 14
+
+NEAREST_BY_INDEX = """
+SELECT wanted.id, near.driver_id, near.metres, near.located_at
+FROM unnest(%(orders)s::uuid[], %(limits)s::int[]) AS wanted (id, n)
+JOIN orders_order o USING (id)
+CROSS JOIN LATERAL (
+    SELECT p.driver_id, ST_Distance(p.location, o.pickup) AS metres, p.located_at
+    FROM drivers_presence p JOIN drivers_driver d ON d.id = p.driver_id
+    WHERE p.driver_id = ANY (%(free)s::bigint[])
+      AND ST_DWithin(p.location, o.pickup, %(metres)s)
+      AND (o.vehicle = '' OR o.vehicle = d.vehicle)
+      AND NOT EXISTS (SELECT FROM dispatch_offer f
+                      WHERE f.order_id = o.id AND f.driver_id = p.driver_id AND f.status = ANY (%(without)s))
+    ORDER BY p.location <-> o.pickup
+    LIMIT wanted.n
+) near
+"""
+#: The index finds the near ones, but must pass over every busy driver on the way; a handful of free ones is looked at one
+#: by one instead.
+NEAREST_OF_FEW = (
+    "WITH few AS MATERIALIZED ("
+    " SELECT driver_id, location, located_at FROM drivers_presence WHERE driver_id = ANY (%(free)s::bigint[]))"
+    + NEAREST_BY_INDEX.replace("drivers_presence p", "few p")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    load: int
+    capacity: int
+
+    @property
+    def left(self) -> int:
+        return self.capacity - self.load
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """The live drivers with room, and among how many live ones they are."""
+
+    rooms: Mapping[int, Room]
+    live: int
+
+    @property
+    def are_few(self) -> bool:
+        """One by one costs as many steps per order as there are free drivers; by the index, as many as it takes to meet
+        about 64 free ones on the way."""
+        return len(self.rooms) ** 2 < 64 * self.live
+
+
+def free_drivers() -> Free:
+    """Live drivers who hold fewer orders than they can, as of now; nothing is locked."""
+    capacities = dict(live_presences().order_by("pk").values_list("pk", "driver__capacity"))
+    loads = loads_of(capacities)
+    rooms = {pk: Room(load=loads[pk], capacity=capacity) for pk, capacity in capacities.items() if loads[pk] < capacity}
+    return Free(rooms=rooms, live=len(capacities))
+
+
+def nearest_free_drivers(
+    wanted: Mapping[UUID, int], free: Free, *, radius_km: float, without: Collection[OfferStatus]
+) -> dict[UUID, list[Candidate]]:
+    """For each order id the nearest of the free drivers, as many as wanted: within the radius, with the right vehicle, and
+    without an offer of the order in one of the states `without`. Nearest first, ties by driver id. An order without any
+    candidate is absent."""
+    if not wanted or not free.rooms:
+        return {}
+    parameters: dict[str, Any] = {
+        "orders": list(wanted),
+        "limits": [limit + MARGIN for limit in wanted.values()],
+        "free": list(free.rooms),
+        "metres": radius_km * 1000,
+        "without": [str(status) for status in without],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(NEAREST_OF_FEW if free.are_few else NEAREST_BY_INDEX, parameters)
+        rows = cursor.fetchall()
+    found: dict[UUID, list[Candidate]] = {}
+    for order_id, driver_id, metres, located_at in rows:
+        room = free.rooms[driver_id]
+        found.setdefault(order_id, []).append(Candidate(driver_id, metres, located_at, room.load, room.capacity))
+    return {
+        order_id: sorted(candidates, key=lambda c: (c.distance_m, c.driver_id))[: wanted[order_id]]
+        for order_id, candidates in found.items()
+    }

@@ -1,0 +1,126 @@
+"""One django-q2 cluster as a child process group: start it, watch it, end it to the last process."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+from django.conf import settings
+
+logger = logging.getLogger("baton.worker")
+
+#: A cluster that lasted so long was fine; its next restart is not held back.
+STEADY_SECONDS = 60.0
+#: Between restarts of one that does not last: half a second, doubled up to this.
+LONGEST_BACKOFF_SECONDS = 30.0
+
+
+class Cluster:
+    """`manage.py worker --only NAME` and everything it forks, in a process group of its own."""
+
+    def __init__(self, name: str, *, finish_tasks: bool, stop_seconds: float) -> None:
+        self.name = name
+        #: Stopping waits for the tasks that run (True), or tells them to stop by SIGTERM (False).
+        self._finish_tasks = finish_tasks
+        self._stop_seconds = stop_seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+        self._not_before = 0.0
+        self._failures = 0
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was started; 0 when it does not run."""
+        return time.monotonic() - self._started if self._process else 0.0
+
+    @property
+    def patience(self) -> float:
+        """By how much longer than usual it may take to start: it has failed before, so the machine may be busy."""
+        return 2.0 ** min(self._failures, 3)
+
+    @property
+    def may_start(self) -> bool:
+        return self._process is None and time.monotonic() >= self._not_before
+
+    def start(self) -> None:
+        environment = os.environ | {
+            "Q_CLUSTER_NAME": self.name,
+            # It forks, and forks must not share a pool's connections.
+            "BATON_DATABASE_CONNECTIONS": "persistent",
+            "BATON_PROCESS_NAME": f"baton-{self.name}",
+            "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", "config.settings"),
+        }
+        command = [sys.executable, "-m", "django", "worker", "--only", self.name, "--child-of", str(os.getpid())]
+        self._process = subprocess.Popen(  # noqa: S603 - our own command line
+            command, cwd=settings.BASE_DIR, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        self._started = time.monotonic()
+
+    def has_exited(self) -> bool:
+        """Its first process has ended by itself. It is left unreaped, so that its group's number stays ours."""
+        if self._process is None:
+            return False
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self._process.pid, options) is not None
+
+    def kill(self) -> None:
+        """End the whole group now, and hold back the next start if this one did not last."""
+        if self._process is None:
+            return
+        lasted = self.age >= STEADY_SECONDS
+        self._failures = 0 if lasted else self._failures + 1
+        self._not_before = time.monotonic() + (
+            0.0 if self._failures <= 1 else min(0.5 * 2 ** (self._failures - 2), LONGEST_BACKOFF_SECONDS)
+        )
+        self._signal(signal.SIGKILL, to_all=True)
+        self._reap(2.0)
+        self._process = None
+
+    def stop(self) -> None:
+        """End it in peace, at the latest after `stop_seconds` by force."""
+        if self._process is None:
+            return
+        if self._finish_tasks:
+            self._signal(signal.SIGTERM, to_all=False)
+        else:
+            # The first process would wait for the sentinel to answer, which SIGTERM ends, and hang in its lock.
+            self._signal(signal.SIGKILL, to_all=False)
+            self._signal(signal.SIGTERM, to_all=True)
+        # A frozen process hears nothing else.
+        self._signal(signal.SIGCONT, to_all=True)
+        if not self._reap(self._stop_seconds):
+            logger.warning("Cluster %s did not stop within %s s and is killed.", self.name, self._stop_seconds)
+            self._signal(signal.SIGKILL, to_all=True)
+            self._reap(2.0)
+        self._process = None
+
+    def _signal(self, number: signal.Signals, *, to_all: bool) -> None:
+        assert self._process is not None  # noqa: S101 - callers checked
+        with suppress(ProcessLookupError):
+            (os.killpg if to_all else os.kill)(self._process.pid, number)
+
+    def _reap(self, seconds: float) -> bool:
+        """Wait until no process of the group is left; orphans among them are ours to reap (lifeline.adopt_orphans)."""
+        assert self._process is not None  # noqa: S101 - callers checked
+        group, until = self._process.pid, time.monotonic() + seconds
+        while True:
+            try:
+                while os.waitpid(-group, os.WNOHANG)[0]:
+                    pass
+            except ChildProcessError:
+                # No child of ours is left in the group; somebody else's may be, for a moment.
+                self._process.returncode = self._process.returncode or 0
+            try:
+                os.killpg(group, 0)
+            except ProcessLookupError:
+                return True
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.02)

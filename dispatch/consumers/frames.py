@@ -1,0 +1,200 @@
+"""What goes over a socket: the frames that clients may send, the frames that they get, and the codes at the end.
+
+| server → driver | members besides `type` and `at` |
+|---|---|
+| `snapshot` | `server_time`, `offers`, `active`: replaces everything that the app knows |
+| `offer` | `version`, `offer` |
+| `offer_closed` | `version`, `order` (id), `reason` |
+| `order` | `version`, `kind`, `order`; with `contact` while the driver holds it |
+| `order_removed` | `version`, `order` (id), `reason` |
+| `heartbeat_ack` | `id`, `server_time`, `active` (`[[order id, version], …]`), `open_offers` |
+| `resync` | nothing: messages were lost, send `sync` |
+| `error` | `problem` (a problem document), `id` if it answers a heartbeat that had one |
+
+| server → dispatcher | |
+|---|---|
+| `snapshot` | `server_time`, `orders`, `drivers`, `stats` |
+| `order` | `version`, `kind`, `order` |
+| `driver` | `drivers`: what is known anew of each; members that are not there have not changed |
+| `stats` | `stats` |
+| `resync`, `error` | as above |
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.utils.module_loading import import_string
+from msgspec import Meta, Struct
+
+from dispatch import live, representations
+from dispatch.selectors import FeedState, Sync
+from dispatch.selectors_board import Board
+from drivers.errors import Invalid
+from drivers.http import rfc3339, storable
+
+SUBPROTOCOL = "baton.v1"
+#: Characters in one frame from a client. The server refuses longer ones itself (`--ws-max-size`), as 1009.
+MAX_FRAME = 16 * 1024
+MAX_DETAIL = 300
+
+
+class Close(IntEnum):
+    """Why the server ended a socket. The server's own codes: 1009 frame too large, 1011 no answer to pings, 1012 it is
+    going away (a restart: reconnect)."""
+
+    #: The token or session is no longer good, or was revoked: sign in again.
+    SIGNED_OUT = 4001
+    #: The driver is suspended: do not reconnect.
+    SUSPENDED = 4003
+    #: The client did not read what it was sent: reconnect and sync.
+    TOO_SLOW = 4008
+    #: More or larger frames than anybody needs.
+    TOO_MUCH = 4009
+    #: The same driver opened newer sockets: do not reconnect by yourself.
+    REPLACED = 4010
+
+
+Id = Annotated[str, Meta(max_length=64)] | Annotated[int, Meta(ge=-(2**53), le=2**53)]
+
+
+class Heartbeat(Struct, tag="heartbeat", tag_field="type", forbid_unknown_fields=True):
+    """A sign of life, as a rule with a position (degrees, WGS 84; metres; degrees from north; metres per second)."""
+
+    lat: Annotated[float, Meta(ge=-90, le=90)] | None = None
+    lng: Annotated[float, Meta(ge=-180, le=180)] | None = None
+    accuracy_m: Annotated[float, Meta(ge=0, le=1e6)] | None = None
+    heading: Annotated[float, Meta(ge=0, le=360)] | None = None
+    speed_mps: Annotated[float, Meta(ge=0, le=1e3)] | None = None
+    recorded_at: Annotated[datetime, Meta(tz=True)] | None = None
+    id: Id | None = None
+
+
+class Seen(Struct, tag="seen", tag_field="type", forbid_unknown_fields=True):
+    """The offer of this order is on screen."""
+
+    order: UUID
+
+
+class SyncAsked(Struct, tag="sync", tag_field="type", forbid_unknown_fields=True):
+    """Tell me everything anew."""
+
+
+_DRIVER = msgspec.json.Decoder(Heartbeat | Seen | SyncAsked)
+_DISPATCHER = msgspec.json.Decoder(SyncAsked)
+
+#: The device's clock may say anything and decides nothing: what no database would take is taken as the nearest that it does.
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def driver_frame(text: str) -> Heartbeat | Seen | SyncAsked:
+    """Raises Invalid, naming the field."""
+    frame: Heartbeat | Seen | SyncAsked = _decode(_DRIVER, text)
+    if isinstance(frame, Heartbeat):
+        if (frame.lat is None) != (frame.lng is None):
+            raise Invalid(**{"lat" if frame.lat is None else "lng": "lat and lng come together."})
+        if frame.recorded_at is not None:
+            frame.recorded_at = min(max(frame.recorded_at, EARLIEST), LATEST)
+    return frame
+
+
+def dispatcher_frame(text: str) -> SyncAsked:
+    """Raises Invalid, naming the field."""
+    frame: SyncAsked = _decode(_DISPATCHER, text)
+    return frame
+
+
+def _decode(decoder: Any, text: str) -> Any:
+    try:
+        return decoder.decode(text)
+    except RecursionError:
+        raise Invalid(body="Nested too deeply.") from None
+    except msgspec.ValidationError as error:
+        field, sentence = _explain(str(error))
+        raise Invalid(**{field: sentence}) from None
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise Invalid(body=f"Not valid JSON: {error}"[:MAX_DETAIL]) from None
+
+
+def _explain(message: str) -> tuple[str, str]:
+    """msgspec's sentence as (field, sentence): the field is at its end, or what is missing or unknown."""
+    sentence, _, path = message.partition(" - at `$")
+    field = path.rstrip("`").lstrip(".")
+    if not field and (named := re.search(r"(?:required|unknown) field `([^`]*)`", sentence)):
+        field = named[1]
+    if not storable(field):
+        field = "body"
+    return field[:64] or "body", sentence[:MAX_DETAIL] + "."
+
+
+# --- What clients get ------------------------------------------------------------------------------------------------
+
+
+def snapshot(sync: Sync) -> str:
+    return live.encode(
+        {
+            "type": "snapshot",
+            "at": live.now(),
+            "server_time": rfc3339(sync.server_time),
+            "offers": [representations.offer_for_driver(offer) for offer in sync.offers],
+            "active": [
+                representations.order_for_driver(order, getattr(order, "contact", None)) for order in sync.active
+            ],
+        }
+    )
+
+
+def heartbeat_ack(beat: str | int | None, state: FeedState, server_time: datetime) -> str:
+    return live.encode(
+        {
+            "type": "heartbeat_ack",
+            "at": live.now(),
+            "id": beat,
+            "server_time": rfc3339(server_time),
+            "active": state.active,
+            "open_offers": state.open_offers,
+        }
+    )
+
+
+def problem_of(error: BaseException) -> dict[str, Any]:
+    """The document that HTTP would answer with."""
+    problem: dict[str, Any] = import_string(settings.PROBLEM_OF)(error)
+    return problem
+
+
+def error(error: BaseException, beat: str | int | None = None) -> str:
+    """`beat`: the id of the heartbeat that it answers."""
+    about = {} if beat is None else {"id": beat}
+    return live.encode({"type": "error", "at": live.now(), **about, "problem": problem_of(error)})
+
+
+def resync() -> str:
+    return live.encode({"type": "resync", "at": live.now()})
+
+
+def board_snapshot(board: Board) -> str:
+    return live.encode(
+        {
+            "type": "snapshot",
+            "at": live.now(),
+            "server_time": rfc3339(board.server_time),
+            "orders": [representations.order_for_staff(order) for order in board.orders],
+            "drivers": board.drivers,
+            "stats": board.stats,
+        }
+    )
+
+
+def drivers(rows: Iterable[dict[str, Any]]) -> str:
+    return live.encode({"type": "driver", "at": live.now(), "drivers": list(rows)})
+
+
+def stats(counts: dict[str, int]) -> str:
+    return live.encode({"type": "stats", "at": live.now(), "stats": counts})

@@ -1,0 +1,56 @@
+"""What several commands read from their command line, and how a refusal is said there."""
+
+import argparse
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.core.management.base import CommandError, CommandParser
+
+from drivers.errors import DomainError
+from drivers.fleet import Area
+
+
+def place(text: str) -> tuple[float, float]:
+    """`LAT,LNG` in degrees."""
+    try:
+        lat, lng = (float(word) for word in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not LAT,LNG, as in 37.7793,-122.4193") from None
+    if not (-85 <= lat <= 85 and -180 <= lng <= 180):
+        raise argparse.ArgumentTypeError(f"{text!r} is not on the map: latitude -85 to 85, longitude -180 to 180")
+    return lat, lng
+
+
+def add_area(parser: CommandParser, *, default: tuple[float, float] | None, spread_km: float) -> None:
+    # argparse takes `-33.9,151.2` for an option, unless it looks like what it calls a negative number.
+    parser._negative_number_matcher = re.compile(r"^-\d+(\.\d*)?(,-?\d+(\.\d*)?)?$")
+    parser.add_argument(
+        "--near",
+        type=place,
+        default=default,
+        metavar="LAT,LNG",
+        help="the middle of where they are" + (f" (default {default[0]},{default[1]})" if default else ""),
+    )
+    parser.add_argument(
+        "--spread-km", type=float, default=spread_km, metavar="K", help="how far around it (default %(default)s)"
+    )
+
+
+def area_of(options: dict[str, object]) -> Area | None:
+    near = options["near"]
+    if near is None:
+        return None
+    assert isinstance(near, tuple)
+    return Area(lat=near[0], lng=near[1], radius_km=float(str(options["spread_km"])))
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """A business refusal ends the command with its sentence, naming the option; no stack trace."""
+    try:
+        yield
+    except DomainError as error:
+        fields = error.data.get("errors", {})
+        sentences = [f"--{field.replace('_', '-')}: {' '.join(texts)}" for field, texts in fields.items()]
+        raise CommandError("; ".join(sentences) or str(error)) from error

@@ -1,0 +1,112 @@
+"""Reads for the dispatcher's board: quick with 20,000 drivers and a million orders. Nothing here writes or locks."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+
+from drivers.clock import database_now
+from drivers.http import rfc3339
+from orders.lifecycle import FINAL, HELD, Status
+from orders.models import Order
+
+#: Orders on the board: of each open status the newest so many, and together so many of those finished last.
+OPEN_SHOWN = 2000
+FINAL_SHOWN = 200
+
+#: One pass over the presence of those asked for; GEOS objects for 20,000 points would cost more than the query.
+DRIVERS_SQL = """
+SELECT d.id, d.name, d.vehicle, d.capacity, d.suspended, coalesce(held.n, 0), p.is_online, p.last_seen,
+       ST_Y(p.location::geometry), ST_X(p.location::geometry), p.heading, p.accuracy_m
+FROM drivers_driver d
+JOIN drivers_presence p ON p.driver_id = d.id
+LEFT JOIN (
+    SELECT driver_id, count(*) AS n FROM orders_order WHERE status IN ('assigned', 'picked_up') GROUP BY driver_id
+) held ON held.driver_id = d.id
+"""
+
+STATS_SQL = """
+SELECT
+    (SELECT count(*) FROM orders_order WHERE status = 'pending' AND NOT expired),
+    (SELECT count(*) FROM orders_order WHERE status = 'pending' AND expired),
+    (SELECT count(*) FROM orders_order WHERE status = 'assigned'),
+    (SELECT count(*) FROM orders_order WHERE status = 'picked_up'),
+    (SELECT count(DISTINCT driver_id) FROM orders_order WHERE status IN ('assigned', 'picked_up')),
+    count(*) FILTER (WHERE is_online),
+    count(*) FILTER (WHERE is_online AND last_seen > clock_timestamp() - make_interval(secs => %s))
+FROM drivers_presence
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """What a dispatcher's screen starts with."""
+
+    server_time: datetime
+    orders: list[Order]
+    drivers: list[dict[str, Any]]
+    stats: dict[str, int]
+
+
+def board() -> Board:
+    """The orders that are not final, the latest of those that are, and everybody on duty or holding an order."""
+    return Board(server_time=database_now(), orders=board_orders(), drivers=board_drivers(), stats=board_stats())
+
+
+def board_orders() -> list[Order]:
+    """Open orders first, newest first within each status; each status is read from its own index."""
+    found: list[Order] = []
+    for status in (Status.PENDING, *sorted(HELD)):
+        found += Order.objects.filter(status=status).order_by("-created_at", "-id")[:OPEN_SHOWN]
+    finished: list[Order] = []
+    for status in sorted(FINAL):
+        finished += Order.objects.filter(status=status).order_by("-created_at", "-id")[:FINAL_SHOWN]
+    finished.sort(key=lambda order: (order.created_at, order.pk), reverse=True)
+    return found + finished[:FINAL_SHOWN]
+
+
+def board_drivers(driver_ids: Collection[int] | None = None) -> list[dict[str, Any]]:
+    """Duty, position and load of these drivers; without ids, of everybody on duty or holding an order."""
+    with connection.cursor() as cursor:
+        if driver_ids is None:
+            cursor.execute(f"{DRIVERS_SQL} WHERE p.is_online OR held.n > 0")
+        else:
+            cursor.execute(f"{DRIVERS_SQL} WHERE d.id = ANY(%s)", [list(driver_ids)])
+        rows = cursor.fetchall()
+    return [
+        {
+            "id": row[0],
+            "name": row[1],
+            "vehicle": row[2],
+            "capacity": row[3],
+            "suspended": row[4],
+            "load": row[5],
+            "is_online": row[6],
+            "last_seen": rfc3339(row[7]),
+            "lat": row[8],
+            "lng": row[9],
+            "heading": row[10],
+            "accuracy_m": row[11],
+        }
+        for row in rows
+    ]
+
+
+def board_stats() -> dict[str, int]:
+    """The counts at the top of the board."""
+    names = (
+        "pending",
+        "needs_attention",
+        "assigned",
+        "picked_up",
+        "drivers_carrying",
+        "drivers_on_duty",
+        "drivers_live",
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(STATS_SQL, [settings.LIVE_SECONDS])
+        counts = cursor.fetchone()
+    return dict(zip(names, counts, strict=True))

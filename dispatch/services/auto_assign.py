@@ -1,0 +1,184 @@
+"""Orders that nobody accepted in time are assigned by the system, all that are due together."""
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from dispatch.candidates import Free, Room, free_drivers, nearest_free_drivers
+from dispatch.locks import loads_of, lock_available_drivers, lock_available_orders
+from dispatch.matching import match_orders
+from dispatch.models import Offer, OfferStatus
+from dispatch.selectors import Candidate, live_presences
+from dispatch.services.accept import Handover, hand_over_all
+from dispatch.services.batches import together
+from dispatch.services.offers import orders_on_offer
+from drivers.clock import ClockTimestamp, database_now
+from drivers.models import Driver
+from orders.actors import SYSTEM
+from orders.models import Order
+
+#: Due orders that are matched together in one transaction: bounds how long their rows are locked.
+ASSIGN_BATCH = 200
+#: Due orders looked at in one run, and for how long: the rest is for the next tick.
+ASSIGN_AT_MOST = 2000
+ASSIGN_SECONDS = 1.0
+#: Candidates per order that are weighed against each other and, for the history, told of.
+CANDIDATES_WEIGHED = 50
+CANDIDATES_RECORDED = 10
+
+
+def auto_assign() -> int:
+    """Assign the pending orders whose `auto_assign_at` has come; how many were.
+
+    All due orders and all their candidates are matched together, at the least total distance (dispatch/matching.py), first
+    within the smallest radius, then what is left within the wider ones. Orders and drivers that somebody else is busy with
+    are skipped, not waited for: the next tick, or that somebody, deals with them.
+    """
+    began = time.monotonic()
+    due = orders_on_offer().filter(auto_assign_at__lte=ClockTimestamp()).order_by("-priority", "auto_assign_at", "pk")
+    waiting = list(due.values_list("pk", "version")[:ASSIGN_AT_MOST])
+    assigned = 0
+    for start in range(0, len(waiting), ASSIGN_BATCH):
+        if time.monotonic() - began > ASSIGN_SECONDS or not (free := free_drivers()).rooms:
+            break
+        batch = dict(waiting[start : start + ASSIGN_BATCH])
+        # Candidates are looked up before anything is locked.
+        found = nearest_free_drivers(
+            dict.fromkeys(batch, CANDIDATES_WEIGHED),
+            free,
+            radius_km=max(settings.ASSIGN_RADII_KM),
+            without=[OfferStatus.DECLINED],
+        )
+
+        def assign(order_ids: Sequence[UUID]) -> int:
+            return _assign_together({pk: batch[pk] for pk in order_ids}, found, free)  # noqa: B023 - called at once
+
+        assigned += together(assign, sorted(found))
+    return assigned
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    driver_id: int
+    radius_km: int
+    #: The candidates within that radius.
+    considered: Sequence[Candidate]
+
+
+def _assign_together(versions: Mapping[UUID, int], found: Mapping[UUID, Sequence[Candidate]], free: Free) -> int:
+    """Assign those of the orders that are still as they were seen (`versions`), to candidates who still have room."""
+    with transaction.atomic(durable=True):
+        still_due = orders_on_offer().filter(pk__in=versions).order_by("pk")
+        orders = {order.pk: order for order in lock_available_orders(still_due) if order.version == versions[order.pk]}
+        declined = set(
+            Offer.objects.filter(order__in=orders, status=OfferStatus.DECLINED).values_list("order_id", "driver_id")
+        )
+        candidates = {pk: [c for c in found[pk] if (pk, c.driver_id) not in declined] for pk in orders}
+        rooms = _Rooms(free.rooms)
+        matches = _match(orders, candidates, rooms)
+        now = database_now()
+        handovers = [
+            Handover(orders[pk], rooms.drivers[match.driver_id], _explain(match, rooms, matches, now))
+            for pk, match in sorted(matches.items())
+            if orders[pk].expires_at > now and _fits(orders[pk], rooms.drivers[match.driver_id])
+        ]
+        hand_over_all(handovers, actor=SYSTEM, now=now)
+    return len(handovers)
+
+
+class _Rooms:
+    """How many more orders each candidate can take: a first look for all of them, exact for those who are locked. Only
+    drivers who are about to get an order are locked."""
+
+    def __init__(self, seen: Mapping[int, Room]) -> None:
+        self.left = {driver_id: room.left for driver_id, room in seen.items()}
+        self.drivers: dict[int, Driver] = {}
+        #: Somebody else was at work on them.
+        self.busy: set[int] = set()
+
+    def lock(self, driver_ids: Collection[int]) -> bool:
+        """Lock those that are not yet; True if all have as much room as they seemed to have."""
+        new = set(driver_ids) - self.drivers.keys()
+        locked = lock_available_drivers(new)
+        on_duty = set(live_presences().filter(pk__in=locked).values_list("pk", flat=True))
+        loads = loads_of(locked)
+        exact = dict.fromkeys(new, 0) | {pk: locked[pk].capacity - loads[pk] for pk in on_duty}
+        as_it_seemed = all(self.left[pk] == left for pk, left in exact.items())
+        self.drivers |= locked
+        self.busy |= new - locked.keys()
+        self.left |= exact
+        return as_it_seemed
+
+
+def _match(
+    orders: Mapping[UUID, Order], candidates: Mapping[UUID, Sequence[Candidate]], rooms: _Rooms
+) -> dict[UUID, Match]:
+    """Radius by radius; each round again as long as a chosen driver turns out to have less room than was seen."""
+    matches: dict[UUID, Match] = {}
+    for radius_km in sorted(settings.ASSIGN_RADII_KM):
+        near = {
+            pk: [c for c in found if c.distance_m <= radius_km * 1000]
+            for pk, found in candidates.items()
+            if pk not in matches
+        }
+        costs = {pk: {c.driver_id: c.distance_m for c in found} for pk, found in near.items() if found}
+        priorities = {pk: orders[pk].priority for pk in costs}
+        while True:
+            matched = match_orders(costs, rooms.left, priorities)
+            if rooms.lock(matched.values()):
+                break
+        for pk, driver_id in matched.items():
+            rooms.left[driver_id] -= 1
+            matches[pk] = Match(driver_id=driver_id, radius_km=radius_km, considered=near[pk])
+    return matches
+
+
+def _fits(order: Order, driver: Driver) -> bool:
+    """The vehicle may have changed since the candidates were read."""
+    return not order.vehicle or order.vehicle == driver.vehicle
+
+
+def _explain(match: Match, rooms: _Rooms, matches: Mapping[UUID, Match], now: datetime) -> dict[str, Any]:
+    """For the history: who was considered, how far and how fresh their position was, and why they were passed over."""
+    taken = {other.driver_id for other in matches.values()}
+
+    def why_not(candidate: Candidate) -> str:
+        if candidate.driver_id in rooms.busy:
+            return "busy"
+        if rooms.left[candidate.driver_id] < 1:
+            return "other_order" if candidate.driver_id in taken else "no_room"
+        return "farther"
+
+    told = [
+        candidate
+        for rank, candidate in enumerate(match.considered)
+        if rank < CANDIDATES_RECORDED or candidate.driver_id == match.driver_id
+    ]
+    chosen = next(c for c in told if c.driver_id == match.driver_id)
+    return {
+        "how": "auto",
+        "distance_m": round(chosen.distance_m),
+        "radius_km": match.radius_km,
+        "considered": len(match.considered),
+        "matched_together": len(matches),
+        "candidates": [
+            {
+                "driver": candidate.driver_id,
+                "distance_m": round(candidate.distance_m),
+                "position_age_s": _age(candidate, now),
+                "load": candidate.load,
+                **({} if candidate is chosen else {"passed_over": why_not(candidate)}),
+            }
+            for candidate in told
+        ],
+    }
+
+
+def _age(candidate: Candidate, now: datetime) -> int | None:
+    return round((now - candidate.located_at).total_seconds()) if candidate.located_at else None

@@ -1,0 +1,174 @@
+"""The watchdog: keeps the two django-q2 clusters running and sees that they do what they are for.
+
+A cluster can look alive and do nothing: a worker killed at the wrong moment takes the lock of the queue with it, a
+first database connection that fails leaves it idle for ever, a process can be frozen. So it is judged by its results,
+which are in the database: the sweeps by their signs of life (dispatch/seats.py), the jobs by whether anything leaves
+their queue. A cluster that fails is killed to the last process and started anew; whatever it does is done in
+transactions.
+"""
+
+import logging
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from django.conf import settings
+from django.db import Error as DatabaseFault
+from django.db import connection
+
+from dispatch import lifeline, queues
+from dispatch.cluster import Cluster
+from dispatch.schedules import rewrite_schedules
+
+logger = logging.getLogger("baton.worker")
+
+WATCH_SECONDS = 0.5
+#: The sweeps are dead when nobody has given a sign of life for so long.
+ACTIVE_STALE_SECONDS = 5.0
+#: Nobody stands by for so long: ask for another run instead of waiting for the schedule …
+STANDBY_STALE_SECONDS = 2.5
+ASK_AGAIN_SECONDS = 5.0
+#: … and if nobody comes for so long, the cluster does not take tasks any more.
+STANDBY_DEAD_SECONDS = 30.0
+#: So long a cluster may take to start on a busy machine before it is judged; longer if it failed before.
+START_SECONDS = 10.0
+#: Nothing that was in the jobs' queue has left it for so long, although no job may take longer than JOB_SECONDS.
+JOBS_STUCK_SECONDS = settings.JOB_SECONDS + 15.0
+#: A round that took so long: the database hung, or this process was frozen itself.
+LONG_ROUND_SECONDS = 2.5
+REWRITE_SECONDS = 600.0
+SAY_AGAIN_SECONDS = 3.0
+
+
+class Stop(BaseException):
+    """SIGTERM or SIGINT came while we were waiting for the database."""
+
+
+class Supervisor:
+    def __init__(self) -> None:
+        # A step of the sweeps is one transaction, and a run ends after the step it is in (dispatch/sweeps.py); a job is
+        # given the time to finish.
+        self.sweeps = Cluster("sweeps", finish_tasks=False, stop_seconds=4.0)
+        self.jobs = Cluster("jobs", finish_tasks=True, stop_seconds=10.0)
+        self._stopping = False
+        self._interruptible = False
+        self._said = -math.inf
+        self._rewritten = -math.inf
+        self._asked = -math.inf
+        self._jobs_queue = queues.Progress("jobs")
+        #: Since when this process and the database have both been awake; what was silent before then is excused.
+        self._awake_since = self._round_ended = time.monotonic()
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT. Leaves no process behind, even when it is killed itself (dispatch/lifeline.py)."""
+        lifeline.adopt_orphans()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._stop)
+        logger.info("Starting.")
+        try:
+            while not self._stopping:
+                self._round()
+                time.sleep(WATCH_SECONDS)
+        except Stop:
+            pass
+        finally:
+            logger.info("Stopping.")
+            self.sweeps.stop()
+            self.jobs.stop()
+            logger.info("Stopped.")
+
+    def _round(self) -> None:
+        """Look at everything once and put right what is wrong."""
+        for cluster in (self.sweeps, self.jobs):
+            if cluster.has_exited():
+                logger.error("Cluster %s has ended by itself.", cluster.name)
+                cluster.kill()
+        try:
+            with self._database():
+                if (missing := queues.what_is_missing()) is not None:
+                    self._wait(missing)
+                    return
+                ages = queues.read_ages()
+                jobs_stuck_for = self._jobs_queue.stuck_for()
+            self._note_gaps()
+            self._judge_sweeps(ages)
+            self._judge_jobs(jobs_stuck_for)
+            self._start()
+            self._ask_for_standby(ages)
+        except DatabaseFault as error:
+            connection.close()
+            self._wait(f"the database: {str(error).strip().splitlines()[0]}")
+
+    def _judge_sweeps(self, ages: queues.Ages) -> None:
+        if not self._may_be_judged(self.sweeps):
+            return
+        awake = time.monotonic() - self._awake_since
+        if min(ages.active, awake) > ACTIVE_STALE_SECONDS:
+            logger.error("Nobody has swept for %.1f s: restarting cluster sweeps.", ages.active)
+            self.sweeps.kill()
+        elif min(ages.standby, awake, self.sweeps.age) > STANDBY_DEAD_SECONDS:
+            logger.error("Nobody has come to stand by for %.0f s: restarting cluster sweeps.", ages.standby)
+            self.sweeps.kill()
+
+    def _judge_jobs(self, stuck_for: float) -> None:
+        awake = time.monotonic() - self._awake_since
+        if self._may_be_judged(self.jobs) and min(stuck_for, awake, self.jobs.age) > JOBS_STUCK_SECONDS:
+            logger.error("No job has been finished for %.0f s: restarting cluster jobs.", stuck_for)
+            self.jobs.kill()
+
+    def _may_be_judged(self, cluster: Cluster) -> bool:
+        return cluster.age > START_SECONDS * cluster.patience
+
+    def _start(self) -> None:
+        """Start what does not run. The sweeps find two runs in their queue and need not wait for a schedule."""
+        if self.sweeps.may_start:
+            with self._database():
+                queues.empty("sweeps")
+                queues.ask_for_run(count=2)
+            self._asked = time.monotonic()
+            self.sweeps.start()
+        if self.jobs.may_start:
+            self.jobs.start()
+
+    def _ask_for_standby(self, ages: queues.Ages) -> None:
+        now = time.monotonic()
+        with self._database():
+            if now - self._rewritten >= REWRITE_SECONDS:
+                rewrite_schedules()
+                self._rewritten = now
+            if ages.standby > STANDBY_STALE_SECONDS and now - self._asked >= ASK_AGAIN_SECONDS:
+                queues.ask_for_run(count=1)
+                self._asked = now
+
+    def _note_gaps(self) -> None:
+        """To be called when the database has just answered."""
+        now = time.monotonic()
+        if now - self._round_ended > LONG_ROUND_SECONDS:
+            self._awake_since = now
+        self._round_ended = now
+
+    def _wait(self, missing: str) -> None:
+        self._awake_since = now = time.monotonic()
+        if now - self._said >= SAY_AGAIN_SECONDS:
+            self._said = now
+            logger.warning("Waiting for %s", missing)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+        if self._interruptible:
+            raise Stop
+
+    @contextmanager
+    def _database(self) -> Iterator[None]:
+        """A database that hangs must not keep us from stopping; everything else is finished first."""
+        self._interruptible = True
+        try:
+            if self._stopping:
+                raise Stop
+            connection.close_if_unusable_or_obsolete()
+            yield
+        finally:
+            self._interruptible = False

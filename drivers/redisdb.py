@@ -1,0 +1,27 @@
+"""The one synchronous Redis client of a process. Whatever is kept there may vanish: the database is the truth."""
+
+from functools import cache
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+
+@cache
+def client() -> redis.Redis:
+    """Fails within two seconds when Redis is away; redis-py's own default goes on trying for longer than a person waits.
+    One retry, because a restarted Redis leaves dead connections in the pool."""
+    return redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=1,
+        socket_connect_timeout=0.5,
+        retry=Retry(NoBackoff(), 1),
+        health_check_interval=15,
+        decode_responses=True,
+    )
+
+
+def key(*parts: str) -> str:
+    """`baton:ticket:…`: two installations can share a server (settings.REDIS_PREFIX)."""
+    return ":".join((settings.REDIS_PREFIX, *parts))

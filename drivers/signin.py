@@ -1,0 +1,59 @@
+"""Signing in a driver's device."""
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from math import ceil
+
+from axes.helpers import get_cool_off
+from django.contrib.auth import authenticate
+from django.contrib.auth.models import User
+from django.contrib.auth.signals import user_logged_in
+from django.db import transaction
+from django.http import HttpRequest
+
+from drivers.clock import ClockTimestamp
+from drivers.errors import DriverSuspended, SignInRefused, Throttled
+from drivers.limits import Limit
+from drivers.models import DeviceToken, Driver
+
+#: Refused sign-ins from one address, whatever the names: against one common password tried on everybody. One name from
+#: one address is django-axes' business (settings.AXES_FAILURE_LIMIT). A depot behind one address never comes near it.
+REFUSALS_PER_ADDRESS = Limit(per_second=0.5, burst=100)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    driver: Driver
+    #: Shown this once; only its digest is stored.
+    token: str
+    expires_at: datetime
+
+
+def sign_in(*, request: HttpRequest, username: str, password: str, device: str = "") -> SignedIn:
+    """Check the password and register the device.
+
+    Takes the request because django-axes counts refusals per user name and address, from the request it is given. Raises
+    SignInRefused (the same for a wrong name, a wrong password and a user who is no driver), Throttled, DriverSuspended.
+    """
+    address = request.META.get("REMOTE_ADDR", "")
+    if wait := REFUSALS_PER_ADDRESS.wait(address):
+        raise Throttled(retry_after=ceil(wait))
+    # As Django does when it stores one, so that every way of typing a letter is the same letter.
+    username = unicodedata.normalize("NFKC", username)
+    user = authenticate(request=request, username=username, password=password)
+    driver = Driver.objects.filter(user=user).first() if user is not None else None
+    if user is None or driver is None:
+        REFUSALS_PER_ADDRESS.spend(address)
+        if getattr(request, "axes_locked_out", False):
+            cool_off = get_cool_off(request)
+            raise Throttled(retry_after=ceil(cool_off.total_seconds()) if cool_off else None)
+        raise SignInRefused
+    if driver.suspended:
+        raise DriverSuspended
+    # Tells django-axes that the count starts again, and notes `last_login`.
+    user_logged_in.send(sender=User, request=request, user=user)
+    with transaction.atomic(durable=True):
+        DeviceToken.objects.filter(user=user, expiry__lte=ClockTimestamp()).delete()
+        device_token, token = DeviceToken.objects.create(user=user, device=device)
+    return SignedIn(driver=driver, token=token, expires_at=device_token.expiry)

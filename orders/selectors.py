@@ -1,0 +1,89 @@
+"""Reads: orders as their owners see them, their history, and the feed of everything that happened. Nothing here writes
+or locks."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+
+from drivers.errors import Invalid, NotFound
+from orders.models import Order, OrderEvent
+
+#: Events that one read of the feed looks at for an integrator's own: bounds how long a reader with few orders among
+#: very many waits. The answer's `next` moves on all the same.
+FEED_WINDOW = 20_000
+
+
+def orders_visible_to(integrator_id: int | None) -> QuerySet[Order]:
+    """An integrator's own orders; None: everybody's. With the contact, which all who may ask here may read."""
+    orders = Order.objects.select_related("contact")
+    return orders if integrator_id is None else orders.filter(integrator_id=integrator_id)
+
+
+def find_order(*, order_id: UUID, integrator_id: int | None = None) -> Order:
+    """One order. Raises NotFound, also when it is another integrator's."""
+    order = orders_visible_to(integrator_id).filter(pk=order_id).first()
+    if order is None:
+        raise NotFound
+    return order
+
+
+def events_of(*, order_id: UUID, integrator_id: int | None = None) -> QuerySet[OrderEvent]:
+    """What happened to one order. Raises NotFound, also when it is another integrator's."""
+    orders = Order.objects.all() if integrator_id is None else Order.objects.filter(integrator_id=integrator_id)
+    if not orders.filter(pk=order_id).exists():
+        raise NotFound
+    return OrderEvent.objects.filter(order_id=order_id)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FeedPosition:
+    """A place in the feed: everything up to it, ordered by writing transaction and then by id, has been read."""
+
+    txid: int
+    event_id: int
+
+
+FEED_START = FeedPosition(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    events: list[OrderEvent]
+    #: Where to read on, now or later; never behind the position that was asked for.
+    next: FeedPosition
+
+
+def read_feed(*, after: FeedPosition = FEED_START, limit: int, integrator_id: int | None = None) -> FeedPage:
+    """The next events of all orders, or of one integrator's; at most `limit`, none twice and none ever left out.
+
+    Ids are given out before their transactions commit, so a reader who goes by ids alone walks past an event that
+    commits late. Here only events of transactions below the horizon are shown: those older than every transaction that
+    still runs, none of which can add anything any more. Raises Invalid for a position that the feed has not reached,
+    as after a restore of an older backup.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        (horizon,) = cursor.fetchone()
+    end = FeedPosition(horizon, 0)
+    if after > end:
+        raise Invalid(after="This cursor is ahead of the feed. Start again without it.")
+    # Read after the horizon was: whatever is below it is finished and visible to this later statement.
+    unread = (
+        OrderEvent.objects.filter(txid__gte=after.txid, txid__lt=horizon)
+        .filter(Q(txid__gt=after.txid) | Q(pk__gt=after.event_id))
+        .order_by("txid", "pk")
+    )
+    if integrator_id is None:
+        events = list(unread[:limit])
+    else:
+        window = unread.values("pk")[:FEED_WINDOW]
+        own = OrderEvent.objects.filter(pk__in=window, order__integrator_id=integrator_id)
+        events = list(own.order_by("txid", "pk")[:limit])
+        if len(events) < limit:
+            beyond = unread.values_list("txid", "pk")[FEED_WINDOW - 1 : FEED_WINDOW].first()
+            end = FeedPosition(*beyond) if beyond is not None else end
+    if len(events) == limit:
+        end = FeedPosition(events[-1].txid, events[-1].pk)
+    return FeedPage(events=events, next=end)

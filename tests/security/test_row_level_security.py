@@ -1,0 +1,183 @@
+"""What the database lets a driver's request see and do, asked of the database itself (drivers/access.py, the policies in
+dispatch/migrations/0002)."""
+
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from dispatch import selectors, services
+from dispatch.models import Offer
+from drivers.access import as_driver
+from drivers.errors import NotFound
+from drivers.models import Driver, Presence
+from orders.models import Order, OrderContact
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE")
+
+#: All that the role `baton_driver` may do, table by table. Every table that is not named: nothing.
+ALLOWED = {
+    "dispatch_offer": {"SELECT"},
+    "drivers_driver": {"SELECT"},
+    "drivers_presence": {"SELECT"},
+    "orders_order": {"SELECT"},
+    "orders_ordercontact": {"SELECT"},
+}
+#: PostGIS's own; everybody may read it and it holds nothing of ours.
+FOREIGN = {"spatial_ref_sys", "geometry_columns", "geography_columns"}
+
+
+def rows(sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return list(cursor.fetchall())
+
+
+def tables() -> list[str]:
+    found = rows(
+        "SELECT relname FROM pg_class WHERE relkind IN ('r', 'v', 'm', 'p') AND relnamespace = 'public'::regnamespace"
+    )
+    return sorted(name for (name,) in found if name not in FOREIGN)
+
+
+@pytest.mark.parametrize("role", ["baton_driver", "baton_app", "public"])
+def test_each_role_may_do_exactly_this(role: str) -> None:
+    matrix = {
+        table: {verb for verb in VERBS if rows("SELECT has_table_privilege(%s, %s, %s)", role, table, verb)[0][0]}
+        for table in tables()
+    }
+
+    everything = {table: set(VERBS) for table in matrix}
+    nothing: dict[str, set[str]] = {table: set() for table in matrix}
+    expected = {"baton_driver": {**nothing, **ALLOWED}, "baton_app": everything, "public": nothing}
+    assert matrix == expected[role]
+
+
+def test_every_table_that_names_a_driver_or_an_order_has_forced_policies() -> None:
+    named = rows(
+        """
+        SELECT DISTINCT c.relname, c.relrowsecurity AND c.relforcerowsecurity
+        FROM pg_class c LEFT JOIN pg_constraint f ON f.conrelid = c.oid AND f.contype = 'f'
+        WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace AND (
+            f.confrelid IN ('drivers_driver'::regclass, 'orders_order'::regclass)
+            OR c.relname IN ('drivers_driver', 'orders_order')
+        )
+        """
+    )
+    assert {table for table, forced in named if not forced} == set()
+    assert {"orders_ordercontact", "orders_orderevent", "dispatch_offer"} <= {table for table, _ in named}
+
+
+def test_the_policies_are_these_and_no_others() -> None:
+    policies = rows(
+        "SELECT tablename, policyname, cmd, roles::text[] FROM pg_policies WHERE 'baton_driver' = ANY(roles)"
+    )
+    assert {(table, name, verb, tuple(roles)) for table, name, verb, roles in policies} == {
+        (table, "driver", "SELECT", ("baton_driver",)) for table in ALLOWED
+    }
+
+
+@pytest.fixture
+def scene(alice: Driver, bob: Driver) -> dict[str, Order]:
+    """One order of each kind: on offer to both, held by alice, held by bob, delivered by alice, nobody's."""
+    Driver.objects.update(capacity=5)
+    made = {name: cast.order(reference=name) for name in ("offered", "alices", "bobs", "delivered", "nobodys")}
+    services.accept_order(order_id=made["alices"].pk, driver_id=alice.pk)
+    services.accept_order(order_id=made["bobs"].pk, driver_id=bob.pk)
+    services.accept_order(order_id=made["delivered"].pk, driver_id=alice.pk)
+    services.pick_up_order(order_id=made["delivered"].pk, driver_id=alice.pk)
+    services.deliver_order(order_id=made["delivered"].pk, driver_id=alice.pk)
+    for driver in (alice, bob):
+        services.decline_order(order_id=made["nobodys"].pk, driver_id=driver.pk)
+    return made
+
+
+def test_a_driver_sees_what_is_offered_or_theirs_and_nothing_else(scene: dict[str, Order], alice: Driver) -> None:
+    with as_driver(alice.pk):
+        assert set(Order.objects.values_list("reference", flat=True)) == {"offered", "alices", "delivered"}
+        assert list(OrderContact.objects.values_list("order__reference", flat=True)) == ["alices"]
+        assert list(Driver.objects.values_list("name", flat=True)) == ["Alice"]
+        assert list(Presence.objects.values_list("driver_id", flat=True)) == [alice.pk]
+        assert set(Offer.objects.values_list("driver_id", flat=True)) == {alice.pk}
+
+
+def test_raw_sql_without_a_filter_shows_no_more(scene: dict[str, Order], bob: Driver) -> None:
+    with as_driver(bob.pk):
+        assert {name for (name,) in rows("SELECT reference FROM orders_order")} == {"offered", "bobs"}
+        assert rows("SELECT name FROM orders_ordercontact WHERE order_id = %s", scene["alices"].pk) == []
+
+
+def test_a_contact_is_seen_from_assignment_to_delivery_only(alice: Driver) -> None:
+    order = cast.order()
+
+    def visible() -> bool:
+        with as_driver(alice.pk):
+            return OrderContact.objects.filter(pk=order.pk).exists()
+
+    seen = [visible()]
+    for act in (services.accept_order, services.pick_up_order, services.deliver_order):
+        act(order_id=order.pk, driver_id=alice.pk)
+        seen.append(visible())
+    assert seen == [False, True, True, False]
+
+
+FORBIDDEN = {
+    "accept": "UPDATE orders_order SET status='assigned', driver_id={me}, version=version+1",
+    "overwrite": "UPDATE orders_order SET driver_id={me}, version=version+1 WHERE driver_id IS NOT NULL",
+    "un-expire": "UPDATE orders_order SET expired=false, expires_at=now() + interval '1 day', version=version+1",
+    "lock": "SELECT * FROM orders_order FOR UPDATE",
+    "invent history": "INSERT INTO orders_orderevent (order_id, version, kind, actor_type) "
+    "SELECT id, 99, 'order.assigned', 'system' FROM orders_order",
+    "read history": "SELECT * FROM orders_orderevent",
+    "read receipts": "SELECT * FROM dispatch_actionreceipt",
+    "read accounts": "SELECT * FROM auth_user",
+    "read tokens": "SELECT * FROM drivers_devicetoken",
+    "read keys": "SELECT * FROM orders_apikey",
+    "move somebody": "UPDATE drivers_presence SET is_online=true",
+    "grow": "UPDATE drivers_driver SET capacity=50",
+    "re-open": "UPDATE dispatch_offer SET status='open', closed_at=NULL",
+    "delete": "DELETE FROM dispatch_offer",
+    "become the system": "SET ROLE baton_owner; DELETE FROM orders_order",
+}
+
+
+@pytest.mark.parametrize("attempt", FORBIDDEN.values(), ids=FORBIDDEN)
+def test_raw_sql_as_a_driver_is_refused(scene: dict[str, Order], alice: Driver, attempt: str) -> None:
+    before = list(Order.objects.order_by("pk").values())
+
+    with (
+        pytest.raises(DatabaseError, match=r"permission denied|must be member"),
+        transaction.atomic(),
+        as_driver(alice.pk),
+    ):
+        rows(attempt.format(me=alice.pk))
+
+    assert list(Order.objects.order_by("pk").values()) == before
+
+
+def test_the_role_ends_with_the_block_even_inside_a_transaction(alice: Driver) -> None:
+    with transaction.atomic():
+        with as_driver(alice.pk):
+            assert rows("SELECT current_user, baton_driver_id()") == [("baton_driver", alice.pk)]
+        assert rows("SELECT current_user, baton_driver_id()") == [("baton_app", None)]
+
+
+def test_outside_a_driver_there_is_no_driver() -> None:
+    with transaction.atomic():
+        rows("SELECT set_config('role', 'baton_driver', true)")
+        assert rows("SELECT count(*) FROM orders_order") == [(0,)]
+        rows("SELECT set_config('role', 'none', true)")
+
+
+def test_what_the_app_reads_for_a_driver_is_under_the_policies(scene: dict[str, Order], alice: Driver) -> None:
+    sync = selectors.sync_driver(driver_id=alice.pk)
+
+    assert [offer.order.reference for offer in sync.offers] == ["offered"]
+    assert [order.reference for order in sync.active] == ["alices"]
+    assert sync.active[0].contact.name == "Carol Customer"
+    for name in ("bobs", "nobodys"):
+        with pytest.raises(NotFound):
+            selectors.order_for_driver(driver_id=alice.pk, order_id=scene[name].pk)
