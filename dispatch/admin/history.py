@@ -16,7 +16,7 @@ from drivers.backoffice import ReadOnlyAdmin
 from drivers.models import Driver
 from orders.actors import ActorType
 from orders.lifecycle import Kind
-from orders.models import OrderEvent
+from orders.models import ContactAccess, OrderEvent
 
 HOW = {
     "accepted": "the driver accepted",
@@ -166,3 +166,28 @@ class OrderEventAdmin(ReadOnlyAdmin[OrderEvent]):
     def details(self, event: OrderEvent) -> str:
         data = {key: value for key, value in event.data.items() if key not in {"candidates", "driver"}}
         return format_html_join(" · ", "{}: {}", facts_of(data))
+
+
+@admin.register(ContactAccess)
+class ContactAccessAdmin(ReadOnlyAdmin[ContactAccess]):
+    """Who of the staff looked at a customer, and when."""
+
+    list_display = ["at", "order_label", "actor_name", "actor_type", "via"]
+    list_select_related = ["order"]
+    ordering = ["-id"]
+    sortable_by = ()
+    search_fields = ["order"]
+    search_help_text = "The start of an order's reference or id."
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[ContactAccess], search_term: str
+    ) -> tuple[QuerySet[ContactAccess], bool]:
+        term = search_term.strip()
+        return (find_by_order(queryset, term) if term else queryset), False
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        return False
+
+    @admin.display(description="order")
+    def order_label(self, access: ContactAccess) -> str:
+        return link(access.order, label_of(access.order_id, access.order.reference))

@@ -10,7 +10,7 @@ from django_q.models import OrmQ, Schedule, Task
 
 from dispatch.models import Offer, SweepHeartbeat
 from drivers.models import Driver
-from orders.models import OrderEvent
+from orders.models import ContactAccess, OrderEvent
 from tests import cast, staff
 
 pytestmark = pytest.mark.django_db
@@ -29,6 +29,7 @@ def rows(alice: Driver) -> dict[str, Any]:
     Task.objects.create(id="t2", name="bad", func="f", started=cast.now(), stopped=cast.now(), success=False)
     return {
         "orders/orderevent": OrderEvent.objects.filter(order=order)[0],
+        "orders/contactaccess": ContactAccess.objects.create(order=order, actor_type="dispatcher", via="admin"),
         "dispatch/offer": Offer.objects.get(order=order),
         "dispatch/sweepheartbeat": SweepHeartbeat.objects.get_or_create(pk=1)[0],
         "django_q/schedule": Schedule.objects.create(name="sweeps", func="dispatch.tasks.run_sweeps"),
