@@ -89,7 +89,9 @@ def test_a_supervisor_unlocks_a_dispatcher_who_forgot_the_password(supervisor: C
     desk, right = Client(), {"username": "dora", "password": cast.PASSWORD}
     for _ in range(settings.AXES_FAILURE_LIMIT):
         desk.post("/admin/login/", {"username": "dora", "password": "wrong"})
-    assert desk.post("/admin/login/", right).status_code == 429
+    locked = desk.post("/admin/login/", right)
+    assert locked.status_code == 429
+    assert "Too many wrong passwords" in staff.page_text(locked)
 
     attempt = AccessAttempt.objects.get()
     posted = {"action": "unlock", "index": 0, "_selected_action": [attempt.pk]}
