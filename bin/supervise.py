@@ -133,8 +133,7 @@ class Supervisor:
         self.foreground: bool = options.foreground
         self.started_services: list[str] = options.started_services.split()
         self.children = [
-            # Under ASGI each request has a thread of its own, so connections are pooled; the worker forks and must not.
-            Child("web", web_command(self.port), BATON_DATABASE_CONNECTIONS="pool"),
+            Child("web", web_command(self.port)),
             Child("worker", manage("worker")),
         ]
         if options.demo:

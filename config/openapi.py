@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
 import dispatch.errors
 import drivers.errors
@@ -75,6 +75,10 @@ class Described(AutoSchema):
 
     def get_request_serializer(self) -> Any:
         return self.call.body
+
+    def get_examples(self) -> list[OpenApiExample]:
+        example = self.call.example
+        return [OpenApiExample("As an example", value=example, request_only=True)] if example else []
 
     def get_override_parameters(self) -> list[Any]:
         shared = [answered("Retry-After", "Seconds to wait before trying again.", 429, 503)]

@@ -116,6 +116,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         document = problem(413, "too_large", "The request is larger than this server takes.")
     else:
         return None
+    if document["status"] == 401:
+        headers.setdefault("WWW-Authenticate", "Bearer")
     return Response(document, status=document["status"], headers=headers, content_type=CONTENT_TYPE)
 
 

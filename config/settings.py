@@ -85,8 +85,10 @@ TEMPLATES = [
 
 # --- PostgreSQL ------------------------------------------------------------------------------------------------------
 
-# How this process holds its connections. "pool": many short-lived threads (ASGI, where each request has a thread of its
-# own). "persistent": few long-lived threads or forks (WSGI, django-q2 children, which must never inherit a pool).
+# How this process holds its connections. "persistent": a fixed number of threads or forks, each with one of its own: all
+# that we start ourselves (config/gate.py has a fixed set of threads, django-q2 forks and must never inherit a pool). A
+# broken connection is then an error, and a new one, at once. "pool" is for servers that start threads as they like; while
+# PostgreSQL is away it lets every request wait for DATABASE_POOL_SECONDS.
 DATABASE_CONNECTIONS = env.text("BATON_DATABASE_CONNECTIONS", "persistent")
 if DATABASE_CONNECTIONS not in {"pool", "persistent"}:
     raise ImproperlyConfigured("BATON_DATABASE_CONNECTIONS must be pool or persistent.")
@@ -94,16 +96,22 @@ if DATABASE_CONNECTIONS not in {"pool", "persistent"}:
 LOCK_TIMEOUT_MS = env.integer("BATON_LOCK_TIMEOUT_MS", 4000, minimum=1)
 STATEMENT_TIMEOUT_MS = env.integer("BATON_STATEMENT_TIMEOUT_MS", 15000, minimum=1)
 DATABASE_POOL_SIZE = env.integer("BATON_DATABASE_POOL_SIZE", 16, minimum=2)
+DATABASE_POOL_SECONDS = 5
 
 _database_options: dict[str, Any] = {
     "options": f"-c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout={STATEMENT_TIMEOUT_MS}"
     # PostGIS's functions are so "expensive" that PostgreSQL compiles queries that take a millisecond: for 300 of them.
     " -c idle_in_transaction_session_timeout=30000 -c jit=off",
     "connect_timeout": 5,
+    # A server that is cut off, not merely slow, is noticed within half a minute. (Sockets in a directory ignore this.)
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15000,
     "application_name": env.text("BATON_PROCESS_NAME", "baton"),
 }
 if DATABASE_CONNECTIONS == "pool":
-    _database_options["pool"] = {"min_size": 2, "max_size": DATABASE_POOL_SIZE, "timeout": 10}
+    _database_options["pool"] = {"min_size": 2, "max_size": DATABASE_POOL_SIZE, "timeout": DATABASE_POOL_SECONDS}
 
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
@@ -255,7 +263,6 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_ON_SUCCESS = True
 AXES_HTTP_RESPONSE_CODE = 429
-AXES_LOCKOUT_TEMPLATE = "admin/locked.html"
 AXES_LOCKOUT_CALLABLE = "config.problems.locked_out"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False

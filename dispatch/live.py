@@ -46,13 +46,14 @@ ANSWER_SECONDS = 0.4
 SILENCE_SECONDS = 1.0
 
 
-def order_changed(order: Order, event: OrderEvent) -> None:
-    """To dispatchers: `order`. To the holder, if there is one: `order`, with the contact while they hold it."""
+def order_changed(order: Order, event: OrderEvent, *, contact: OrderContact | None = None) -> None:
+    """To dispatchers: `order`. To the holder, if there is one: `order`, with the contact while they hold it; who tells of
+    many orders brings it along, otherwise it is read."""
     head = {"type": "order", "at": rfc3339(event.at), "version": order.version, "kind": str(event.kind)}
     _say(DISPATCHERS, text=encode({**head, "order": representations.order_for_staff(order)}))
     if order.driver_id is not None:
         held = order.status in HELD
-        contact = OrderContact.objects.filter(order_id=order.pk).first() if held else None
+        contact = (contact or OrderContact.objects.filter(order_id=order.pk).first()) if held else None
         shown = representations.order_for_driver(order, contact)
         _say(DRIVERS, to=[order.driver_id], text=encode({**head, "order": shown}))
 

@@ -12,6 +12,7 @@ The database's own trigger `order_within_capacity` locks order before driver too
 """
 
 from collections.abc import Collection
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import Count, QuerySet
@@ -52,12 +53,20 @@ def lock_available_drivers(driver_ids: Collection[int]) -> dict[int, Driver]:
     return {driver.pk: driver for driver in rows.filter(pk__in=driver_ids).order_by("pk")}
 
 
-def lock_available_offers(offers: QuerySet[Offer]) -> list[Offer]:
-    """Those open ones of `offers` that nobody else has locked right now, each with its order's `version`; the order is
-    not locked."""
-    rows = offers.filter(status=OfferStatus.OPEN).select_related("order").only("order__version", "driver_id")
-    rows = rows.order_by("pk")
-    return list(rows.select_for_update(no_key=True, of=("self",), skip_locked=True))
+class LockedOffer(NamedTuple):
+    id: int
+    driver_id: int
+    order_id: UUID
+    #: The order's, which is not locked.
+    version: int
+
+
+def lock_available_offers(offers: QuerySet[Offer]) -> list[LockedOffer]:
+    """Those open ones of `offers` that nobody else has locked right now."""
+    rows = offers.filter(status=OfferStatus.OPEN).select_for_update(no_key=True, of=("self",), skip_locked=True)
+    return [
+        LockedOffer(*row) for row in rows.order_by("pk").values_list("pk", "driver_id", "order_id", "order__version")
+    ]
 
 
 def load_of(driver_id: int) -> int:

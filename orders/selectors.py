@@ -12,7 +12,7 @@ from orders.models import Order, OrderEvent
 
 #: Events that one read of the feed looks at for an integrator's own: bounds how long a reader with few orders among
 #: very many waits. The answer's `next` moves on all the same.
-FEED_WINDOW = 20_000
+FEED_WINDOW = 100_000
 
 
 def orders_visible_to(integrator_id: int | None) -> QuerySet[Order]:

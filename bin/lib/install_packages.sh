@@ -7,9 +7,11 @@ POLICY=/usr/sbin/policy-rc.d
 NO_CLUSTER=/etc/postgresql-common/createcluster.d/baton-no-main-cluster.conf
 MARK='# baton: only while packages are being installed'
 
+redis_is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' redis-server 2>/dev/null)" = installed ]; }
+
 clear_away() {
     # Redis that came with us must not start with the machine; one that was here before keeps its ways.
-    if grep -qs '^# redis is new' "$NO_CLUSTER" && [ -e /usr/bin/redis-server ]; then
+    if grep -qs '^# redis is new' "$NO_CLUSTER" && redis_is_installed; then
         if [ -d /run/systemd/system ]; then
             systemctl disable --quiet redis-server.service || true
         elif command -v deb-systemd-helper >/dev/null; then
@@ -28,8 +30,6 @@ main() {
     # One at a time on this machine: what the one clears away the other may still need.
     exec 8>/run/baton-packages.lock
     flock 8
-    clear_away
-    [ $# -gt 0 ] || return 0
     trap clear_away EXIT
     trap 'exit 143' TERM INT HUP
 
@@ -40,14 +40,12 @@ main() {
     fi
     # And "make no cluster of your own".
     mkdir -p "${NO_CLUSTER%/*}"
-    {
-        printf '%s\n' "$MARK"
-        if [ ! -e /usr/bin/redis-server ]; then printf '# redis is new\n'; fi
-        printf 'create_main_cluster = false\n'
-    } >"$NO_CLUSTER"
+    if redis_is_installed && ! grep -qs '^# redis is new' "$NO_CLUSTER"; then redis='was here'; else redis='is new'; fi
+    printf '%s\n# redis %s\ncreate_main_cluster = false\n' "$MARK" "$redis" >"$NO_CLUSTER"
 
     # What an interrupted installation left half done.
-    dpkg --configure -a </dev/null
+    dpkg --configure -a </dev/null || echo "dpkg still has something half done; apt will say what"
+    [ $# -gt 0 ] || return 0
     # One unreachable third-party source must not stop us; what matters is whether the packages can be had.
     apt-get -q update </dev/null || echo "apt-get update reported errors; going on"
     # shellcheck disable=SC2086

@@ -31,6 +31,7 @@ class DriverView(APIView):
     authentication_classes = [DriverAuthentication]
     permission_classes = [IsDriver]
     throttle_classes = [DriverRate]
+    metadata_class = None
     cache_control = "no-store"
 
     @property

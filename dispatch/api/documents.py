@@ -196,8 +196,8 @@ COMPONENTS: Final[dict[str, Schema]] = {
         "Enough for the app to notice that it missed something.",
         server_time=TIME,
         active=listed(
-            {"type": "array", "prefixItems": [UUID, VERSION], "minItems": 2, "maxItems": 2},
-            "Orders in hand: id and version.",
+            {"type": "array", "items": {"type": ["string", "integer"]}, "minItems": 2, "maxItems": 2},
+            "Orders in hand: `[id, version]` of each.",
         ),
         open_offers=count(0),
     ),

@@ -11,6 +11,7 @@ from rest_framework.serializers import ValidationError
 
 from dispatch import representations, selectors, services
 from dispatch.api.base import DriverView
+from dispatch.api.queries import check_names
 from drivers.access import as_driver
 from drivers.clock import database_now
 from drivers.http import DeviceTime, Number, StrictSerializer, YesNo, checked, page_of, rfc3339
@@ -101,6 +102,7 @@ class HistoryView(DriverView):
     """The orders that the driver holds or held, newest first."""
 
     def get(self, request: Request) -> Response:
+        check_names(request, "cursor", "limit")
         driver_id = self.driver.pk
         with as_driver(driver_id):
             mine = Order.objects.filter(driver_id=driver_id).select_related("contact")

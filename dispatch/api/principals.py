@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from enum import Enum, auto
 from math import ceil
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from django.contrib.auth.models import User
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
@@ -106,13 +107,19 @@ class CallerRate(BaseThrottle):
 
 
 class Door(APIView):
-    """A call of integrators and dispatchers. `needs` says per method which grant it takes."""
+    """A call of integrators and dispatchers. `needs` says per method which grant it takes. Answers hold contacts and
+    positions, so nothing on the way may keep them."""
 
     authentication_classes = [DriverAuthentication, ApiKeyAuthentication, StaffSessionAuthentication]
     permission_classes = [HasGrant]
     throttle_classes = [CallerRate]
     http_method_names = ["get", "post", "patch", "head"]
     needs: ClassVar[dict[str, Grant]] = {}
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Response:
+        finalized: Response = super().finalize_response(request, response, *args, **kwargs)
+        finalized.headers.setdefault("Cache-Control", "no-store")
+        return finalized
 
     @property
     def principal(self) -> Principal:

@@ -66,6 +66,8 @@ class Call:
     codes: tuple[str, ...] = ()
     #: Empty: the door's own docstring.
     about: str = ""
+    #: A body as somebody might send it.
+    example: Schema | None = None
 
     @property
     def content(self) -> Schema | None:
@@ -304,6 +306,13 @@ CALLS: Final[dict[type[APIView], dict[str, Call]]] = {
                 answered("Idempotent-Replayed", REPLAYED, 201),
             ),
             codes=("idempotency_mismatch",),
+            example={
+                "pickup": {"lat": 37.7955, "lng": -122.3937, "address": "Ferry Building"},
+                "dropoff": {"lat": 37.788, "lng": -122.4075, "address": "Union Square"},
+                "contact": {"name": "Carol Customer", "phone": "+1 415 555 0100", "notes": "Ring twice"},
+                "reference": "A-1017",
+                "payout": "12.50",
+            },
         ),
     },
     orders.OrderDoor: {

@@ -214,9 +214,10 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
                     await asyncio.wait({self._writer})
                 await self.base_send({"type": "websocket.close", "code": int(code), "reason": code.name.lower()})
         except TimeoutError:
-            # It does not read, so no close frame will reach it; without this it would hold its memory for hours.
+            # It does not read, so no close frame will reach it; without this it would be kept for hours.
             transport = getattr(getattr(self.base_send, "__self__", None), "transport", None)
             if transport is not None:
+                log.info("Cutting off %s", type(self).__name__)
                 transport.abort()
         except GONE:
             pass

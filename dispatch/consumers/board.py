@@ -25,13 +25,14 @@ class Board:
         self._screens = screens
         self._moved: dict[int, dict[str, Any]] = {}
         self._changed: set[int] = set()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def start(self) -> None:
-        """Work while somebody watches. Does nothing if it works already."""
-        self._tasks = [task for task in self._tasks if not task.done()]
-        if not self._tasks:
-            self._tasks = [asyncio.create_task(self._tell_drivers()), asyncio.create_task(self._tell_stats())]
+        """Work while somebody watches. Each task that works already goes on: the last screen may have left a moment ago."""
+        for work in (self._tell_drivers, self._tell_stats):
+            task = self._tasks.get(work.__name__)
+            if task is None or task.done():
+                self._tasks[work.__name__] = asyncio.create_task(work())
 
     def moved(self, rows: Iterable[dict[str, Any]]) -> None:
         """Positions as they were published; the latest of each driver is what counts."""

@@ -1,11 +1,12 @@
 """One per process: hears what is published (dispatch/live.py) and finds the addressees among its own sockets.
 
-It owns one channel of the channel layer, whatever the number of sockets: 20,000 of them cost one subscription. Two things
-tell it that messages were lost, and then it tells its sockets to `resync`, spread over a few seconds:
+It owns one channel of the channel layer, whatever the number of sockets: 20,000 of them cost one subscription. The layer
+subscribes again by itself after Redis was away, but what was published meanwhile is gone without an error. Three things
+tell that messages were lost, and then the hub tells its sockets to `resync`, spread over a few seconds:
 
-- every message carries its publisher's running number: one is missing;
-- a canary: a message of its own every CANARY_SECONDS stays away. The layer subscribes again by itself after Redis was
-  away, but what was published meanwhile is gone without an error.
+- the subscription's connection was made anew;
+- a message is missing: each carries its publisher's running number;
+- the canary stayed away, a message of the hub's own every CANARY_SECONDS: Redis stood still, or nobody could reach it.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Protocol
 from uuid import uuid4
+from weakref import WeakSet
 
 from channels.layers import get_channel_layer
 
@@ -82,6 +84,8 @@ class Hub:
         self._is_away = False
         self._has_lost = False
         self._numbers: dict[str, int] = {}
+        #: Those that say when they are made anew.
+        self._connections: WeakSet[Any] = WeakSet()
         self._tasks: list[asyncio.Task[None]] = []
 
     # --- Sockets come and go ---
@@ -139,13 +143,11 @@ class Hub:
             try:
                 async with asyncio.timeout(CANARY_SECONDS):
                     await self._settle(joined)
+                self._canary += 1
+                for group in joined:
+                    await asyncio.to_thread(live.canary, self.id, group, self._canary)
             except Exception as error:
                 self._went_away(error)
-            if joined:
-                self._canary += 1
-                number = self._canary
-                for group in joined:
-                    await asyncio.to_thread(live.canary, self.id, group, number)
             with suppress(TimeoutError):
                 async with asyncio.timeout(CANARY_SECONDS):
                     await self._poke.wait()
@@ -164,10 +166,22 @@ class Hub:
             joined.discard(group)
             self._heard.pop(group, None)
             self._numbers = {by: no for by, no in self._numbers.items() if not by.endswith(group)}
+        for group in joined:
+            # The layer has no word for this (its `on_reconnect` is never called): ask its connection itself.
+            layer = self._layer._get_layer()
+            connection = layer._get_shard(layer._get_group_channel_name(group))._pubsub.connection
+            if connection is not None and connection not in self._connections:
+                connection.register_connect_callback(self._connected_anew)
+                self._connections.add(connection)
+
+    def _connected_anew(self, connection: Any) -> None:
+        self._has_lost = True
+        # The canary's return will say that the subscription works again.
+        self._poke.set()
 
     def _went_away(self, error: Exception | None) -> None:
         if not self._is_away:
-            log.warning("Live push stands still: %s", error or "the canary did not come back")
+            log.warning("Live push stands still: %r", error or "the canary did not come back")
         self._is_away = True
 
     async def _receive(self, channel: str) -> None:

@@ -23,7 +23,7 @@ from drivers.models import Driver, Presence
 from orders import actors, changes
 from orders.errors import OrderCancelled, OrderExpired, OrderNotPending, OrderTaken
 from orders.lifecycle import HELD, Kind, Status
-from orders.models import Order
+from orders.models import Order, OrderContact
 
 
 def accept_order(*, order_id: UUID, driver_id: int, tap: Tap = NO_TAP) -> Done:
@@ -154,8 +154,9 @@ def hand_over_all(handovers: Sequence[Handover], *, actor: actors.Actor, now: da
     loads = loads_of(drivers)
     full = [pk for pk, driver in drivers.items() if loads[pk] >= driver.capacity]
     close_offers_of_drivers(full, "driver_at_capacity", now=now)
+    contacts = OrderContact.objects.in_bulk([order.pk for order in orders])
     for order, event in zip(orders, events, strict=True):
-        live.order_changed(order, event)
+        live.order_changed(order, event, contact=contacts.get(order.pk))
     for driver_id in drivers:
         live.driver_changed(driver_id)
 

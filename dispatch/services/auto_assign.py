@@ -24,12 +24,12 @@ from orders.actors import SYSTEM
 from orders.models import Order
 
 #: Due orders that are matched together in one transaction: bounds how long their rows are locked.
-ASSIGN_BATCH = 200
+ASSIGN_BATCH = 100
 #: Due orders looked at in one run, and for how long: the rest is for the next tick.
 ASSIGN_AT_MOST = 2000
 ASSIGN_SECONDS = 1.0
 #: Candidates per order that are weighed against each other and, for the history, told of.
-CANDIDATES_WEIGHED = 50
+CANDIDATES_WEIGHED = 32
 CANDIDATES_RECORDED = 10
 
 
@@ -45,22 +45,32 @@ def auto_assign() -> int:
     waiting = list(due.values_list("pk", "version")[:ASSIGN_AT_MOST])
     assigned = 0
     for start in range(0, len(waiting), ASSIGN_BATCH):
-        if time.monotonic() - began > ASSIGN_SECONDS or not (free := free_drivers()).rooms:
-            break
         batch = dict(waiting[start : start + ASSIGN_BATCH])
-        # Candidates are looked up before anything is locked.
-        found = nearest_free_drivers(
-            dict.fromkeys(batch, CANDIDATES_WEIGHED),
-            free,
-            radius_km=max(settings.ASSIGN_RADII_KM),
-            without=[OfferStatus.DECLINED],
-        )
-
-        def assign(order_ids: Sequence[UUID]) -> int:
-            return _assign_together({pk: batch[pk] for pk in order_ids}, found, free)  # noqa: B023 - called at once
-
-        assigned += together(assign, sorted(found))
+        # Again as long as it helps: many orders from one place compete for the same nearest candidates.
+        while batch and (done := _assign_batch(batch)):
+            assigned += len(done)
+            batch = {pk: version for pk, version in batch.items() if pk not in done}
+            if time.monotonic() - began > ASSIGN_SECONDS:
+                return assigned
     return assigned
+
+
+def _assign_batch(versions: Mapping[UUID, int]) -> set[UUID]:
+    """Those of the orders that were assigned; candidates are looked up before anything is locked."""
+    free = free_drivers()
+    found = nearest_free_drivers(
+        dict.fromkeys(versions, CANDIDATES_WEIGHED),
+        free,
+        radius_km=max(settings.ASSIGN_RADII_KM),
+        without=[OfferStatus.DECLINED],
+    )
+    done: set[UUID] = set()
+
+    def assign(order_ids: Sequence[UUID]) -> None:
+        done.update(_assign_together({pk: versions[pk] for pk in order_ids}, found, free))
+
+    together(assign, sorted(found))
+    return done
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +81,7 @@ class Match:
     considered: Sequence[Candidate]
 
 
-def _assign_together(versions: Mapping[UUID, int], found: Mapping[UUID, Sequence[Candidate]], free: Free) -> int:
+def _assign_together(versions: Mapping[UUID, int], found: Mapping[UUID, Sequence[Candidate]], free: Free) -> set[UUID]:
     """Assign those of the orders that are still as they were seen (`versions`), to candidates who still have room."""
     with transaction.atomic(durable=True):
         still_due = orders_on_offer().filter(pk__in=versions).order_by("pk")
@@ -89,7 +99,7 @@ def _assign_together(versions: Mapping[UUID, int], found: Mapping[UUID, Sequence
             if orders[pk].expires_at > now and _fits(orders[pk], rooms.drivers[match.driver_id])
         ]
         hand_over_all(handovers, actor=SYSTEM, now=now)
-    return len(handovers)
+    return {handover.order.pk for handover in handovers}
 
 
 class _Rooms:

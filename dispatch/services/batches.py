@@ -16,16 +16,17 @@ Item = TypeVar("Item")
 REFUSALS = (DomainError, IntegrityError, DataError, InternalError)
 
 
-def together(act: Callable[[Sequence[Item]], int], items: Sequence[Item]) -> int:
+def together(act: Callable[[Sequence[Item]], None], items: Sequence[Item]) -> None:
     """`act` on all items at once; if that is refused, on each half, and so on down to the ones that cannot be done, which
-    are logged and left. The sum of what `act` returned."""
+    are logged and left."""
     if not items:
-        return 0
+        return
     try:
-        return act(items)
+        act(items)
     except REFUSALS:
         if len(items) == 1:
             logger.exception("Cannot be done, left for a dispatcher: %s", items[0])
-            return 0
+            return
         half = len(items) // 2
-        return together(act, items[:half]) + together(act, items[half:])
+        together(act, items[:half])
+        together(act, items[half:])

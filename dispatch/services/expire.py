@@ -27,14 +27,16 @@ def expire_orders() -> int:
     with are skipped and looked at again by the next tick.
     """
     longest_overdue = _overdue().order_by("expires_at", "pk").values_list("pk", flat=True)
-    return together(_expire, list(longest_overdue[:EXPIRE_BATCH]))
+    expired: list[UUID] = []
+    together(lambda order_ids: expired.extend(_expire(order_ids)), list(longest_overdue[:EXPIRE_BATCH]))
+    return len(expired)
 
 
 def _overdue() -> QuerySet[Order]:
     return Order.objects.filter(status=Status.PENDING, expired=False, expires_at__lte=ClockTimestamp())
 
 
-def _expire(order_ids: Sequence[UUID]) -> int:
+def _expire(order_ids: Sequence[UUID]) -> list[UUID]:
     with transaction.atomic(durable=True):
         orders = lock_available_orders(_overdue().filter(pk__in=order_ids).order_by("pk"))
         if orders:
@@ -44,4 +46,4 @@ def _expire(order_ids: Sequence[UUID]) -> int:
             close_offers_of_orders(orders, "order_expired", now=now)
             for order, event in zip(orders, events, strict=True):
                 live.order_changed(order, event)
-    return len(orders)
+    return [order.pk for order in orders]

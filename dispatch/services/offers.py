@@ -22,8 +22,9 @@ from orders.lifecycle import Kind, Status
 from orders.models import Order
 from orders.services import check_version
 
-#: Orders looked at per run of the sweep: bounds how long one tick takes.
-OFFER_BATCH = 40
+#: Orders looked at, and offers made, in one run of the sweep: bound how long one tick takes.
+OFFER_BATCH = 500
+OFFERS_AT_ONCE = 2000
 
 
 def orders_on_offer() -> QuerySet[Order]:
@@ -36,25 +37,33 @@ def orders_on_offer() -> QuerySet[Order]:
 def offer_orders(*, order_ids: Sequence[UUID] | None = None, after: UUID | None = None) -> UUID | None:
     """Offer pending orders to the nearest eligible drivers who do not have them in their feed yet.
 
-    With `order_ids` those orders, otherwise the next OFFER_BATCH ones after `after` by id, and the id to go on from is
-    returned (None: start again). Safe to run at any time, any number of times: it only adds what is missing. Candidates
-    are looked up without a lock; an order is locked only if there is somebody new to offer it to, and skipped if
-    somebody else is busy with it.
+    With `order_ids` those orders, otherwise the next ones after `after` by id, and the id to go on from is returned
+    (None: start again). Safe to run at any time, any number of times: it only adds what is missing. Candidates are
+    looked up without a lock; an order is locked only if there is somebody new to offer it to, and skipped if somebody
+    else is busy with it.
     """
-    orders = orders_on_offer()
+    orders = orders_on_offer().order_by("pk")
     if order_ids is not None:
-        batch = list(orders.filter(pk__in=order_ids))
-        resume = None
+        batch = list(orders.filter(pk__in=order_ids).values_list("pk", flat=True))
     else:
-        if after is not None:
-            orders = orders.filter(pk__gt=after)
-        batch = list(orders.order_by("pk")[:OFFER_BATCH])
-        resume = batch[-1].pk if len(batch) == OFFER_BATCH else None
+        on_from = orders.filter(pk__gt=after) if after is not None else orders
+        batch = list(on_from.values_list("pk", flat=True)[:OFFER_BATCH])
+    free = free_drivers() if batch else None
+    if free is None or not free.rooms:
+        return None
     open_to = _open_counts(batch)
-    wanted = {order.pk: settings.OFFER_FANOUT - open_to.get(order.pk, 0) for order in batch}
+    wanted: dict[UUID, int] = {}
+    budget = OFFERS_AT_ONCE
+    resume = batch[-1] if order_ids is None and len(batch) == OFFER_BATCH else None
+    for order_id in batch:
+        wanted[order_id] = max(0, min(settings.OFFER_FANOUT - open_to.get(order_id, 0), len(free.rooms)))
+        budget -= wanted[order_id]
+        if order_ids is None and budget <= 0:
+            resume = order_id
+            break
     missing = nearest_free_drivers(
-        {pk: count for pk, count in wanted.items() if count > 0},
-        free_drivers(),
+        {order_id: count for order_id, count in wanted.items() if count},
+        free,
         radius_km=settings.OFFER_RADIUS_KM,
         without=[OfferStatus.OPEN, OfferStatus.DECLINED],
     )
@@ -62,13 +71,13 @@ def offer_orders(*, order_ids: Sequence[UUID] | None = None, after: UUID | None 
     return resume
 
 
-def _offer(order_ids: Sequence[UUID], candidates: Mapping[UUID, Sequence[Candidate]]) -> int:
+def _offer(order_ids: Sequence[UUID], candidates: Mapping[UUID, Sequence[Candidate]]) -> None:
     with transaction.atomic(durable=True):
         orders = lock_available_orders(orders_on_offer().filter(pk__in=order_ids).order_by("pk"))
-        return make_offers([(order, candidates[order.pk]) for order in orders])
+        make_offers([(order, candidates[order.pk]) for order in orders])
 
 
-def _open_counts(orders: Sequence[Order]) -> dict[UUID, int]:
+def _open_counts(orders: Sequence[UUID]) -> dict[UUID, int]:
     open_offers = Offer.objects.filter(order__in=orders, status=OfferStatus.OPEN).order_by()
     return dict(open_offers.values_list("order_id").annotate(n=Count("*")).values_list("order_id", "n"))
 
@@ -168,12 +177,12 @@ def close_offers_of_drivers(driver_ids: Sequence[int], reason: str, *, now: date
     offers = lock_available_offers(Offer.objects.filter(driver_id__in=driver_ids))
     if not offers:
         return
-    Offer.objects.filter(pk__in=[offer.pk for offer in offers], status=OfferStatus.OPEN).update(
+    Offer.objects.filter(pk__in=[offer.id for offer in offers], status=OfferStatus.OPEN).update(
         status=OfferStatus.LAPSED, closed_at=now, closed_reason=reason
     )
     lost: dict[tuple[UUID, int], list[int]] = {}
     for offer in offers:
-        lost.setdefault((offer.order_id, offer.order.version), []).append(offer.driver_id)
+        lost.setdefault((offer.order_id, offer.version), []).append(offer.driver_id)
     for (order_id, version), drivers in lost.items():
         live.offers_closed(order_id, version, drivers, reason)
 

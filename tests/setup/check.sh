@@ -20,6 +20,10 @@ scenarios=(first_run second_run already_up taken_port one_service crashes killed
 clean_up() {
     for pid in "${FOREIGN[@]}"; do kill "$pid" 2>/dev/null; done
     "$COPY/bin/down" >/dev/null 2>&1
+    # As root the copy's data may lie outside of it.
+    for data in "$(readlink "$COPY/.local/pg")" "$(readlink "$PLACE/small/.local/pg")"; do
+        case $data in /var/lib/baton/*/pg) rm -rf "${data%/pg}" ;; esac
+    done
     if mountpoint -q "$PLACE/small"; then umount "$PLACE/small"; fi
     rm -rf "$PLACE"
 }

@@ -36,7 +36,7 @@ def test_the_history_of_an_order_is_told_oldest_first(shop: Caller) -> None:
                 "kind": "order.created",
                 "at": order["created_at"],
                 "actor": actor,
-                "data": {"reference": "A"},
+                "data": {"reference": "A", "expires_at": order_of(order).expires_at.isoformat()},
             },
             {
                 "id": stored[1].pk,

@@ -8,6 +8,7 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from dispatch import services
+from drivers.limits import Limit
 from drivers.models import Driver
 from orders.models import Order, OrderContact, OrderEvent
 from tests import cast
@@ -277,6 +278,14 @@ def test_cancelling_again_changes_nothing(shop: Caller) -> None:
     assert cast.history(order_of(order)) == ["created", "cancelled"]
 
 
+def test_a_cancellation_needs_no_body(shop: Caller) -> None:
+    order = placed(shop)
+
+    response = shop.client.generic("POST", f"/api/v1/orders/{order['id']}/cancel/", headers=shop.headers)
+
+    assert (response.status_code, response.json()["status"]) == (200, "cancelled")
+
+
 def test_a_delivered_order_cannot_be_cancelled(shop: Caller, alice: Driver) -> None:
     order = placed(shop)
     for act in (services.accept_order, services.pick_up_order, services.deliver_order):
@@ -313,3 +322,23 @@ def test_wrong_methods_are_problem_documents(shop: Caller) -> None:
     problem(refused, 405, "method_not_allowed")
     assert refused.headers["Allow"] == "GET, PATCH, HEAD"
     assert Order.objects.count() == OrderContact.objects.count() == 1
+
+
+def test_who_asks_too_often_is_told_to_wait_and_nobody_else(
+    shop: Caller, other_shop: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dispatch.api.principals.REQUESTS_PER_CALLER", Limit(per_second=0.1, burst=2))
+
+    assert [shop.get("orders/").status_code for _ in range(2)] == [200, 200]
+    refused = shop.post("orders/", callers.body())
+
+    problem(refused, 429, "throttled")
+    assert refused.headers["Retry-After"] == "10"
+    assert Order.objects.count() == 0
+    assert other_shop.get("orders/").status_code == 200
+
+
+def test_what_is_answered_is_kept_by_nobody_on_the_way(shop: Caller) -> None:
+    placed(shop)
+
+    assert shop.get("orders/").headers["Cache-Control"] == "no-store"
