@@ -263,6 +263,7 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_ON_SUCCESS = True
 AXES_HTTP_RESPONSE_CODE = 429
+AXES_LOCKOUT_TEMPLATE = "admin/locked.html"
 AXES_LOCKOUT_CALLABLE = "config.problems.locked_out"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
@@ -321,6 +322,8 @@ LOGGING: dict[str, Any] = {
         # A refusal is an answer, not an incident.
         "django.request": {"level": "ERROR"},
         "axes": {"level": "WARNING"},
+        # A stack trace every second while Redis is away; dispatch.consumers.hub says it once.
+        "channels_redis.pubsub": {"level": "CRITICAL"},
         # The library's logger is called so.
         "django-q": {"level": "WARNING"},
     },

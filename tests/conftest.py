@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.db import connections
 from django.test.utils import setup_databases, teardown_databases
 
@@ -45,6 +46,12 @@ def django_db_setup(request: pytest.FixtureRequest, django_db_blocker: Any) -> I
     yield
     with django_db_blocker.unblock(), connected_as_owner():
         teardown_databases(config, verbosity=0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> None:
+    """The same passwords, hashed a thousand times instead of a million; real servers can check them all the same."""
+    PBKDF2PasswordHasher.iterations = 1000
 
 
 @pytest.fixture
