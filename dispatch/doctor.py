@@ -106,8 +106,7 @@ def role() -> Finding:
     """The application must not be able to go round the triggers and policies."""
     user, is_super, bypasses, inherits, owned, may_be_driver = _row(
         "SELECT current_user::text, rolsuper, rolbypassrls, rolinherit,"
-        " (SELECT count(*) FROM pg_class"
-        "  WHERE relowner = r.oid AND relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace),"
+        " (SELECT count(*) FROM pg_tables WHERE tableowner = rolname AND schemaname = 'public'),"
         " pg_has_role(r.oid, 'baton_driver', 'MEMBER')"
         " FROM pg_roles r WHERE rolname = current_user"
     )
