@@ -12,6 +12,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -32,6 +33,7 @@ LOOPBACK = {"127.0.0.1", "::1"}
 
 
 @never_cache
+@csrf_exempt  # else a wrong method is told of tokens instead of methods
 @require_safe
 def alive(request: HttpRequest) -> HttpResponse:
     """The process answers. It asks nothing else, so that nobody restarts it because PostgreSQL is away."""
@@ -39,6 +41,7 @@ def alive(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
+@csrf_exempt  # else a wrong method is told of tokens instead of methods
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
     """Everything that Baton needs is there: 200, else 503, each part by itself."""
@@ -86,6 +89,7 @@ def sweep_age() -> timedelta | None:
 
 
 @never_cache
+@csrf_exempt  # else a wrong method is told of tokens instead of methods
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus. For this machine only, or for whoever has BATON_METRICS_TOKEN."""

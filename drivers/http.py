@@ -94,7 +94,7 @@ def _check_text(document: dict[str, Any]) -> None:
     pending: list[tuple[Any, int]] = [(document, 1)]
     while pending:
         value, depth = pending.pop()
-        if depth > MAX_DEPTH:
+        if depth > MAX_DEPTH and isinstance(value, dict | list):
             raise Invalid(body="Nested too deeply.")
         if isinstance(value, dict):
             pending.extend((name, depth) for name in value)

@@ -22,7 +22,7 @@ class SignInSerializer(StrictSerializer):
 class SignInView(APIView):
     authentication_classes = []
     permission_classes = [AllowAny]
-    metadata_class = None
+    http_method_names = ["post"]
 
     def post(self, request: Request) -> Response:
         given = checked(SignInSerializer, request.data)

@@ -31,7 +31,7 @@ class DriverView(APIView):
     authentication_classes = [DriverAuthentication]
     permission_classes = [IsDriver]
     throttle_classes = [DriverRate]
-    metadata_class = None
+    http_method_names = ["get", "head", "post", "patch"]
     cache_control = "no-store"
 
     @property
