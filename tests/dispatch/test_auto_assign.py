@@ -53,17 +53,21 @@ def test_the_nearest_driver_gets_the_order_and_the_history_says_why(alice: Drive
     assert cast.offers(order) == {"alice": "lapsed", "bob": "lapsed"}
     event = OrderEvent.objects.get(order=order, kind="order.assigned")
     assert (event.actor_type, event.actor_name) == ("system", "Baton")
+    # Whole seconds since the heartbeat: none, on a machine that is not busy.
+    ages = [candidate.pop("position_age_s") for candidate in event.data["candidates"]]
+    assert all(0 <= age < 10 for age in ages)
     assert event.data == {
         "driver": alice.pk,
         "driver_name": "Alice",
+        "capacity": 1,
         "how": "auto",
         "distance_m": 0,
         "radius_km": 5,
         "considered": 2,
         "matched_together": 1,
         "candidates": [
-            {"driver": alice.pk, "distance_m": 0, "position_age_s": 0, "load": 0},
-            {"driver": bob.pk, "distance_m": 416, "position_age_s": 0, "load": 0, "passed_over": "farther"},
+            {"driver": alice.pk, "distance_m": 0, "load": 0},
+            {"driver": bob.pk, "distance_m": 416, "load": 0, "passed_over": "farther"},
         ],
     }
 
