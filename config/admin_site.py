@@ -19,7 +19,12 @@ MENU: dict[str, list[tuple[str, str]]] = {
         ("django_q.Failure", "Failed tasks"),
         ("django_q.Success", "Successful tasks"),
     ],
-    "Access": [("auth.User", "Users"), ("auth.Group", "Groups"), ("axes.AccessAttempt", "Failed sign-ins")],
+    "Access": [
+        ("auth.User", "Users"),
+        ("auth.Group", "Groups"),
+        ("axes.AccessAttempt", "Failed sign-ins"),
+        ("orders.ContactAccess", "Looks at customers"),
+    ],
 }
 
 

@@ -321,6 +321,8 @@ LOGGING: dict[str, Any] = {
         # A refusal is an answer, not an incident.
         "django.request": {"level": "ERROR"},
         "axes": {"level": "WARNING"},
+        # A stack trace every second while Redis is away; dispatch.consumers.hub says it once.
+        "channels_redis.pubsub": {"level": "CRITICAL"},
         # The library's logger is called so.
         "django-q": {"level": "WARNING"},
     },

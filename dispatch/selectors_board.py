@@ -7,14 +7,15 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 
 from drivers.clock import database_now
 from drivers.http import rfc3339
 from orders.lifecycle import FINAL, HELD, Status
 from orders.models import Order
 
-#: Orders on the board: of each open status the newest so many, and together so many of those finished last.
-OPEN_SHOWN = 2000
+#: Orders on the board: of each open status the newest so many (`stats` counts them all), and so many finished ones.
+OPEN_SHOWN = 500
 FINAL_SHOWN = 200
 
 #: One pass over the presence of those asked for; GEOS objects for 20,000 points would cost more than the query.
@@ -57,15 +58,18 @@ def board() -> Board:
 
 
 def board_orders() -> list[Order]:
-    """Open orders first, newest first within each status; each status is read from its own index."""
+    """What needs attention first, then the other open orders by status, newest first, then the latest that are final.
+    Each status is read from its own index."""
     found: list[Order] = []
-    for status in (Status.PENDING, *sorted(HELD)):
-        found += Order.objects.filter(status=status).order_by("-created_at", "-id")[:OPEN_SHOWN]
-    finished: list[Order] = []
-    for status in sorted(FINAL):
-        finished += Order.objects.filter(status=status).order_by("-created_at", "-id")[:FINAL_SHOWN]
-    finished.sort(key=lambda order: (order.created_at, order.pk), reverse=True)
-    return found + finished[:FINAL_SHOWN]
+    for status, expired in ((Status.PENDING, True), (Status.PENDING, False), *((held, False) for held in sorted(HELD))):
+        found += _newest(Order.objects.filter(status=status, expired=expired), OPEN_SHOWN)
+    final = [order for status in sorted(FINAL) for order in _newest(Order.objects.filter(status=status), FINAL_SHOWN)]
+    final.sort(key=lambda order: (order.created_at, order.pk), reverse=True)
+    return found + final[:FINAL_SHOWN]
+
+
+def _newest(orders: QuerySet[Order], limit: int) -> list[Order]:
+    return list(orders.order_by("-created_at", "-id")[:limit])
 
 
 def board_drivers(driver_ids: Collection[int] | None = None) -> list[dict[str, Any]]:

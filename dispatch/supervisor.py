@@ -30,7 +30,7 @@ WATCH_SECONDS = 0.5
 ACTIVE_STALE_SECONDS = 5.0
 #: Nobody stands by for so long: ask for another run instead of waiting for the schedule …
 STANDBY_STALE_SECONDS = 2.5
-ASK_AGAIN_SECONDS = 5.0
+ASK_AGAIN_SECONDS = 2.5
 #: … and if nobody comes for so long, the cluster does not take tasks any more.
 STANDBY_DEAD_SECONDS = 30.0
 #: So long a cluster may take to start on a busy machine before it is judged; longer if it failed before.
@@ -59,6 +59,8 @@ class Supervisor:
         self._rewritten = -math.inf
         self._asked = -math.inf
         self._jobs_queue = queues.Progress("jobs")
+        #: The sweeps cluster, by its first process, that has been seen to work.
+        self._sweeping: int | None = None
         #: Since when this process and the database have both been awake; what was silent before then is excused.
         self._awake_since = self._round_ended = time.monotonic()
 
@@ -66,7 +68,9 @@ class Supervisor:
         """Until SIGTERM or SIGINT. Leaves no process behind, even when it is killed itself (dispatch/lifeline.py)."""
         lifeline.adopt_orphans()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._stop)
+            # `nohup` and the like asked for it to be ignored.
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._stop)
         logger.info("Starting.")
         try:
             while not self._stopping:
@@ -103,7 +107,12 @@ class Supervisor:
             self._wait(f"the database: {str(error).strip().splitlines()[0]}")
 
     def _judge_sweeps(self, ages: queues.Ages) -> None:
-        if not self._may_be_judged(self.sweeps):
+        if self.sweeps.pid is None:
+            return
+        if ages.active < self.sweeps.age:
+            # It has started, no need for patience any more.
+            self._sweeping = self.sweeps.pid
+        if self._sweeping != self.sweeps.pid and not self._had_time_to_start(self.sweeps):
             return
         awake = time.monotonic() - self._awake_since
         if min(ages.active, awake) > ACTIVE_STALE_SECONDS:
@@ -115,11 +124,11 @@ class Supervisor:
 
     def _judge_jobs(self, stuck_for: float) -> None:
         awake = time.monotonic() - self._awake_since
-        if self._may_be_judged(self.jobs) and min(stuck_for, awake, self.jobs.age) > JOBS_STUCK_SECONDS:
+        if self._had_time_to_start(self.jobs) and min(stuck_for, awake, self.jobs.age) > JOBS_STUCK_SECONDS:
             logger.error("No job has been finished for %.0f s: restarting cluster jobs.", stuck_for)
             self.jobs.kill()
 
-    def _may_be_judged(self, cluster: Cluster) -> bool:
+    def _had_time_to_start(self, cluster: Cluster) -> bool:
         return cluster.age > START_SECONDS * cluster.patience
 
     def _start(self) -> None:
@@ -140,7 +149,7 @@ class Supervisor:
                 rewrite_schedules()
                 self._rewritten = now
             if ages.standby > STANDBY_STALE_SECONDS and now - self._asked >= ASK_AGAIN_SECONDS:
-                queues.ask_for_run(count=1)
+                queues.ask_for_run(count=2 if ages.active > STANDBY_STALE_SECONDS else 1)
                 self._asked = now
 
     def _note_gaps(self) -> None:

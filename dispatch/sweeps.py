@@ -3,7 +3,7 @@
 django-q2's scheduler wakes only about every 30 s, so it starts *runs*, and a run ticks every second. Two runs are alive
 at a time (dispatch/seats.py): the active one ticks, the standby waits for the seat and has it within a tenth of a
 second when the active one ends or dies. A run may start at any time, any number of times: a third finds both seats
-taken and ends at once. Every step of a tick is a service that is safe in any number of processes, so the seats only
+taken and ends. Every step of a tick is a service that is safe in any number of processes, so the seats only
 save work; nothing breaks if two should ever tick together.
 """
 
@@ -35,6 +35,8 @@ RUN_AT_LEAST_SECONDS = 60.0
 RUN_AT_MOST_SECONDS = 300.0
 POLL_SECONDS = 0.1
 RECONNECT_SECONDS = 0.5
+#: Both seats are taken for so long: this run is not needed.
+ARRIVAL_SECONDS = 1.0
 #: An active one whose sign of life has not changed for so many seconds is frozen: the standby takes the seat from it.
 FROZEN_AFTER_BEATS = 4
 SILENT_EVERY_SECONDS = 5.0
@@ -97,8 +99,12 @@ def run_sweeps(*, at_least: float = RUN_AT_LEAST_SECONDS, at_most: float = RUN_A
 
 
 def _take_turn(claim: Claim, run: Run) -> Outcome:
-    if not claim.take(Seat.STANDBY):
-        return Outcome.NOT_NEEDED
+    # Whoever has just become active still holds the other seat for a moment.
+    until = time.monotonic() + ARRIVAL_SECONDS
+    while not claim.take(Seat.STANDBY):
+        if time.monotonic() >= until:
+            return Outcome.NOT_NEEDED
+        run.pause(POLL_SECONDS)
     if outcome := _stand_by(claim, run):
         return outcome
     claim.beat_active()

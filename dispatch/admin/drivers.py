@@ -65,8 +65,8 @@ def sign_out(*, driver_id: int) -> str:
 
 
 def sign_out_device(*, driver_id: int, digest: str) -> str:
-    services.sign_out_device(driver_id=driver_id, digest=digest)
-    return "that device is signed out"
+    services.sign_out(driver_id=driver_id, token_digest=digest)
+    return "that device is signed out, off duty"
 
 
 def set_password(*, driver_id: int, password: str) -> str:
@@ -74,7 +74,7 @@ def set_password(*, driver_id: int, password: str) -> str:
 
 
 def _signed_out(devices: int) -> str:
-    return f"{count(devices, 'device')} signed out" if devices else "no device was signed in"
+    return f"{count(devices, 'device')} signed out, off duty" if devices else "no device was signed in, off duty"
 
 
 @dataclass(frozen=True, slots=True)

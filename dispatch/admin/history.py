@@ -7,6 +7,8 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html_join
 
 from dispatch.admin.filters import LatestOnlyFilter
@@ -16,7 +18,7 @@ from drivers.backoffice import ReadOnlyAdmin
 from drivers.models import Driver
 from orders.actors import ActorType
 from orders.lifecycle import Kind
-from orders.models import OrderEvent
+from orders.models import ContactAccess, OrderEvent
 
 HOW = {
     "accepted": "the driver accepted",
@@ -46,8 +48,6 @@ FACTS: dict[str, tuple[str, Any]] = {
     "radius_km": ("looked within", lambda value: f"{value} km"),
     "considered": ("considered", lambda value: count(value, "driver")),
     "matched_together": ("matched together with", lambda value: count(value - 1, "other order")),
-    "offered_at": ("offered at", str),
-    "tapped_at": ("tapped at (device clock)", str),
     "reference": ("reference", str),
     "proof": ("proof", lambda value: ", ".join(f"{k}: {v}" for k, v in value.items())),
 }
@@ -113,8 +113,13 @@ def _told(event: OrderEvent, names: dict[int, str]) -> Told:
 def facts_of(data: dict[str, Any]) -> list[tuple[str, str]]:
     """`data` as (label, text); what is empty says nothing, and what is unknown is shown as it is."""
     said = [(label, write(data[key])) for key, (label, write) in FACTS.items() if data.get(key) not in (None, "", [])]
-    other = [(key.replace("_", " "), str(value)) for key, value in data.items() if key not in FACTS]
+    other = [(key.replace("_", " "), _plain(key, value)) for key, value in data.items() if key not in FACTS]
     return said + other
+
+
+def _plain(key: str, value: Any) -> str:
+    moment = parse_datetime(value) if key.endswith("_at") and isinstance(value, str) else None
+    return str(value) if moment is None else f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S}"
 
 
 class KindFilter(LatestOnlyFilter):
@@ -166,3 +171,28 @@ class OrderEventAdmin(ReadOnlyAdmin[OrderEvent]):
     def details(self, event: OrderEvent) -> str:
         data = {key: value for key, value in event.data.items() if key not in {"candidates", "driver"}}
         return format_html_join(" · ", "{}: {}", facts_of(data))
+
+
+@admin.register(ContactAccess)
+class ContactAccessAdmin(ReadOnlyAdmin[ContactAccess]):
+    """Who of the staff looked at a customer, and when."""
+
+    list_display = ["at", "order_label", "actor_name", "actor_type", "via"]
+    list_select_related = ["order"]
+    ordering = ["-id"]
+    sortable_by = ()
+    search_fields = ["order"]
+    search_help_text = "The start of an order's reference or id."
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[ContactAccess], search_term: str
+    ) -> tuple[QuerySet[ContactAccess], bool]:
+        term = search_term.strip()
+        return (find_by_order(queryset, term) if term else queryset), False
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        return False
+
+    @admin.display(description="order")
+    def order_label(self, access: ContactAccess) -> str:
+        return link(access.order, label_of(access.order_id, access.order.reference))

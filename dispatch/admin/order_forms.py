@@ -11,7 +11,7 @@ from django.contrib.admin import site, widgets
 from django.contrib.gis.geos import Point
 
 from drivers.models import Driver, Vehicle
-from orders.models import Order
+from orders.models import Order, OrderContact
 from orders.services import Contact, NewOrder, Place
 
 
@@ -109,23 +109,23 @@ class PlaceOrderForm(OrderForm):
 
 
 class CorrectOrderForm(OrderForm):
-    """A pending order's details, with the version of it that the dispatcher saw. Without `with_contact` the customer is
+    """A pending order's details, with the version of it that the dispatcher saw. Without a `contact` the customer is
     neither shown nor changed."""
 
     version = forms.IntegerField(min_value=1, widget=forms.HiddenInput)
 
-    def __init__(self, data: Any = None, *, order: Order, with_contact: bool) -> None:
+    def __init__(self, data: Any = None, *, order: Order, contact: OrderContact | None) -> None:
         plain = ("reference", "pickup_address", "dropoff_address", "vehicle", "priority", "payout", "currency")
         initial = {name: getattr(order, name) for name in (*plain, "release_at", "auto_assign_at", "expires_at")}
         initial |= {"pickup_lat": order.pickup.y, "pickup_lng": order.pickup.x, "version": order.version}
         initial |= {"dropoff_lat": order.dropoff.y, "dropoff_lng": order.dropoff.x}
-        if with_contact and (contact := getattr(order, "contact", None)):
+        if contact is not None:
             initial |= {f"contact_{name}": getattr(contact, name) for name in ("name", "phone", "notes")}
         super().__init__(data, initial=initial)
         for name in ("release_at", "auto_assign_at", "expires_at"):
             self.fields[name].required = True
             self.fields[name].help_text = ""
-        if not with_contact:
+        if contact is None:
             for name in ("contact_name", "contact_phone", "contact_notes"):
                 del self.fields[name]
 

@@ -14,7 +14,7 @@ from dispatch.admin.shown import badge, deadlines, metres, since, status_badges
 from dispatch.models import Offer
 from drivers.models import Driver
 from orders.lifecycle import Status
-from orders.models import Order
+from orders.models import Order, OrderContact
 
 OFFERS_SHOWN = 50
 EVENTS_SHOWN = 100
@@ -41,7 +41,7 @@ VERBS: dict[str, Verb] = {
 }
 
 
-def page(order: Order, *, may_act: bool, may_see_contact: bool) -> dict[str, Any]:
+def page(order: Order, *, may_act: bool, contact: OrderContact | None) -> dict[str, Any]:
     """Everything beside the form, as the template's variables."""
     verbs = [name for name, verb in VERBS.items() if may_act and order.status in verb.shown_when]
     if order.expired and "extend" in verbs:
@@ -55,8 +55,7 @@ def page(order: Order, *, may_act: bool, may_see_contact: bool) -> dict[str, Any
         "badges": status_badges(order),
         "deadlines": deadlines(order),
         "details": details(order),
-        "contact": getattr(order, "contact", None) if may_see_contact else None,
-        "may_see_contact": may_see_contact,
+        "contact": contact,
         "verbs": verbs,
         "driver_choice": choice,
         "media": choice.media if choice else forms.Media(),

@@ -26,6 +26,7 @@ from dispatch.admin.shown import change_url, deadlines, label_of, link, since, s
 from drivers.backoffice import BatonAdmin
 from drivers.errors import DomainError
 from orders import actors
+from orders.contacts import look_at_contact
 from orders.lifecycle import Status
 from orders.models import Order
 
@@ -234,10 +235,10 @@ class OrderAdmin(BatonAdmin[Order]):
         return self.get_object(request, unquote(object_id))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
-        # One query for an order's page: its driver, sender and customer.
+        # One query for an order's page: with its driver and sender.
         queryset = super().get_queryset(request)
         is_page = request.resolver_match is not None and "object_id" in request.resolver_match.kwargs
-        return queryset.select_related("driver", "integrator", "contact") if is_page else queryset
+        return queryset.select_related("driver", "integrator") if is_page else queryset
 
     def _place(self, request: HttpRequest, form_url: str) -> HttpResponse:
         if not self.has_add_permission(request):
@@ -264,10 +265,13 @@ class OrderAdmin(BatonAdmin[Order]):
     def _correct(self, request: HttpRequest, order: Order, form_url: str) -> HttpResponse:
         may_correct = self.has_change_permission(request, order)
         may_see_contact = request.user.has_perm("orders.view_ordercontact")
+        # Asked for with a click, because who looked at a customer is on record.
+        asked = may_see_contact and "customer" in request.GET
+        contact = look_at_contact(order_id=order.pk, actor=actor_of(request), via="admin") if asked else None
         data = request.POST if request.method == "POST" else None
         if data is not None and not super().has_change_permission(request, order):
             raise PermissionDenied
-        form = CorrectOrderForm(data, order=order, with_contact=may_see_contact)
+        form = CorrectOrderForm(data, order=order, contact=contact)
         if form.is_valid():
             try:
                 services.correct_order(
@@ -282,8 +286,8 @@ class OrderAdmin(BatonAdmin[Order]):
             else:
                 messages.success(request, f"{label_of(order.pk, order.reference)}: corrected.")
                 return HttpResponseRedirect(self._back_to(request, order))
-        shown = order_page.page(order, may_act=self.has_dispatch_permission(request), may_see_contact=may_see_contact)
-        extra = {**shown, "may_correct": may_correct, "show_save_and_add_another": False}
+        shown = order_page.page(order, may_act=self.has_dispatch_permission(request), contact=contact)
+        extra = {**shown, "may_correct": may_correct, "may_see_contact": may_see_contact, "asked": asked}
         extra["media"] = self.media + form.media + shown["media"]
         return self._render(request, form, form_url, order=order, extra=extra)
 

@@ -43,9 +43,8 @@ def since(then: datetime | None, *, suffix: str = "") -> SafeString | str:
 
 
 def until(then: datetime) -> SafeString:
-    """How long still, counted down by dispatch/clock.js; `overdue` once it has passed."""
-    left = (then - timezone.now()).total_seconds()
-    return _time(then, "until", span(left) if left > 0 else "overdue")
+    """How long still, counted down to nothing by dispatch/clock.js."""
+    return _time(then, "until", span((then - timezone.now()).total_seconds()))
 
 
 def _time(then: datetime, direction: str, text: str, *, suffix: str = "") -> SafeString:
@@ -87,11 +86,14 @@ def link(of: Model, text: object) -> SafeString:
 
 
 def deadlines(order: Order) -> list[tuple[str, Any]]:
-    """What happens next to an order by itself, and when: (what, countdown)."""
+    """What happens to an order by itself, and when: (what, countdown)."""
     if order.status != "pending" or order.expired:
         return []
     now = timezone.now()
     if order.release_at > now:
         return [("offered in", until(order.release_at))]
-    assigned = [("auto-assigned in", until(order.auto_assign_at))] if order.auto_assign_at > now else []
+    if order.expires_at <= now:
+        # The sweep flags it within a second or two.
+        return [("time ran out", since(order.expires_at, suffix=" ago"))]
+    assigned = [("assigns in", until(order.auto_assign_at))] if order.auto_assign_at > now else []
     return [*assigned, ("expires in", until(order.expires_at))]

@@ -25,14 +25,12 @@ class Board:
         self._screens = screens
         self._moved: dict[int, dict[str, Any]] = {}
         self._changed: set[int] = set()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Work while somebody watches. Each task that works already goes on: the last screen may have left a moment ago."""
-        for work in (self._tell_drivers, self._tell_stats):
-            task = self._tasks.get(work.__name__)
-            if task is None or task.done():
-                self._tasks[work.__name__] = asyncio.create_task(work())
+        """Work from now on, while somebody watches. Does nothing if it works already."""
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._tell_drivers()), asyncio.create_task(self._tell_stats())]
 
     def moved(self, rows: Iterable[dict[str, Any]]) -> None:
         """Positions as they were published; the latest of each driver is what counts."""
@@ -48,10 +46,12 @@ class Board:
             screen.push(text)
 
     async def _tell_drivers(self) -> None:
-        while self._screens:
+        while True:
             await asyncio.sleep(GATHER_SECONDS)
             moved, self._moved = self._moved, {}
             changed, self._changed = self._changed, set()
+            if not self._screens:
+                continue
             if changed:
                 try:
                     # Whole rows, so they replace what was only a position.
@@ -63,8 +63,10 @@ class Board:
                 self._show(frames.drivers(moved.values()))
 
     async def _tell_stats(self) -> None:
-        while self._screens:
+        while True:
             await asyncio.sleep(STATS_SECONDS)
+            if not self._screens:
+                continue
             try:
                 counts = await ask(board_stats)
             except Exception as error:

@@ -22,6 +22,16 @@ def place(text: str) -> tuple[float, float]:
     return lat, lng
 
 
+def above_zero(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
 def add_area(parser: CommandParser, *, default: tuple[float, float] | None, spread_km: float) -> None:
     # argparse takes `-33.9,151.2` for an option, unless it looks like what it calls a negative number.
     parser._negative_number_matcher = re.compile(r"^-\d+(\.\d*)?(,-?\d+(\.\d*)?)?$")

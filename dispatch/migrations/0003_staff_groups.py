@@ -20,6 +20,7 @@ SUPERVISOR = {
     "drivers.devicetoken": ["view", "delete"],
     "orders.integrator": ["view", "add", "change"],
     "orders.apikey": ["view", "add", "change"],
+    "orders.contactaccess": ["view"],
     "dispatch.sweepheartbeat": ["view"],
     "django_q.schedule": ["view"],
     "django_q.success": ["view"],

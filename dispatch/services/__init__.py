@@ -10,7 +10,6 @@ from dispatch.services.crew import (
     correct_driver,
     register_driver,
     set_driver_password,
-    sign_out_device,
     sign_out_driver,
 )
 from dispatch.services.duty import (
@@ -63,7 +62,6 @@ __all__ = [
     "reoffer_order",
     "set_driver_password",
     "sign_out",
-    "sign_out_device",
     "sign_out_driver",
     "suspend_driver",
     "unassign_order",

@@ -112,7 +112,7 @@ def hand_over(order: Order, driver: Driver, *, actor: actors.Actor, data: dict[s
         order,
         Kind.ASSIGNED,
         actor,
-        data={"driver": driver.pk, "driver_name": driver.name, "capacity": driver.capacity, **data},
+        data={**_who(driver), **data},
         at=now,
         status=Status.ASSIGNED,
         driver_id=driver.pk,
@@ -123,6 +123,11 @@ def hand_over(order: Order, driver: Driver, *, actor: actors.Actor, data: dict[s
         close_offers_of_driver(driver.pk, "driver_at_capacity", now=now)
     live.order_changed(order, event)
     live.driver_changed(driver.pk)
+
+
+def _who(driver: Driver) -> dict[str, object]:
+    # The capacity as it was: the audit holds the driver's load of that moment against it.
+    return {"driver": driver.pk, "driver_name": driver.name, "capacity": driver.capacity}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +146,7 @@ def hand_over_all(handovers: Sequence[Handover], *, actor: actors.Actor, now: da
         orders,
         Kind.ASSIGNED,
         actor,
-        data={h.order.pk: {"driver": h.driver.pk, "driver_name": h.driver.name, **h.data} for h in handovers},
+        data={h.order.pk: {**_who(h.driver), **h.data} for h in handovers},
         at=now,
         each={h.order.pk: {"driver_id": h.driver.pk} for h in handovers},
         status=Status.ASSIGNED,

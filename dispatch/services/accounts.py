@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from drivers.clock import ClockTimestamp
+from drivers.clock import ClockTimestamp, database_now
 from drivers.fleet import Area, create_drivers
 from orders.models import ApiKey, Scope
 from orders.services import create_api_key
@@ -21,12 +21,16 @@ class Stage:
 
 @contextmanager
 def stage(*, prefix: str, count: int, integrator: str, area: Area | None = None) -> Iterator[Stage]:
-    """Drivers `prefix1 … prefixN` with a password that nobody else knows, and an API key that is revoked at the end, also
-    those that an earlier run could not revoke. Raises Invalid."""
+    """Drivers `prefix1 … prefixN` with a password that nobody else knows, and an API key of today's integrator
+    `<integrator> <date>`, which is revoked at the end; so is any that an earlier run left behind.
+
+    An integrator a day keeps the history short that its feed begins with. Raises Invalid.
+    """
     password = secrets.token_urlsafe(24)
     create_drivers(prefix=prefix, count=count, password=password, area=area)
     _revoke_keys(integrator)
-    _, secret = create_api_key(name=integrator, scopes=[Scope.ORDERS_READ, Scope.ORDERS_WRITE])
+    name = f"{integrator} {database_now().date().isoformat()}"
+    _, secret = create_api_key(name=name, scopes=[Scope.ORDERS_READ, Scope.ORDERS_WRITE])
     try:
         yield Stage([f"{prefix}{number}" for number in range(1, count + 1)], password, secret)
     finally:
@@ -34,4 +38,5 @@ def stage(*, prefix: str, count: int, integrator: str, area: Area | None = None)
 
 
 def _revoke_keys(integrator: str) -> None:
-    ApiKey.objects.filter(integrator__name=integrator, revoked_at=None).update(revoked_at=ClockTimestamp())
+    keys = ApiKey.objects.filter(integrator__name__startswith=f"{integrator} ", revoked_at=None)
+    keys.update(revoked_at=ClockTimestamp())

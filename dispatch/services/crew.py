@@ -7,8 +7,10 @@ from django.db import DatabaseError, IntegrityError, transaction
 
 from dispatch import live
 from dispatch.locks import load_of, lock_driver
+from dispatch.services.offers import close_offers_of_driver
 from drivers import services as drivers
-from drivers.errors import Invalid, NotFound
+from drivers.clock import database_now
+from drivers.errors import Invalid
 from drivers.models import DeviceToken, Driver, Vehicle
 from orders.changes import constraint_name
 
@@ -65,44 +67,31 @@ def correct_driver(
 
 
 def set_driver_password(*, driver_id: int, password: str) -> int:
-    """A new password; whoever knew the old one is signed out. How many devices were. Raises NotFound, Invalid."""
+    """A new password; whoever knew the old one is signed out, and the driver is off duty. How many devices were.
+
+    Raises NotFound, Invalid.
+    """
     with transaction.atomic(durable=True):
-        user = _user_of(driver_id)
-        _check_password(password, user)
-        user.set_password(password)
-        user.save(update_fields=["password"])
-        return _sign_out(driver_id)
+        driver = lock_driver(driver_id)
+        _check_password(password, driver.user)
+        driver.user.set_password(password)
+        driver.user.save(update_fields=["password"])
+        return _sign_out_everywhere(driver)
 
 
 def sign_out_driver(*, driver_id: int) -> int:
-    """Sign all devices of a driver out: their tokens are void and their sockets closed. How many there were.
-
-    Raises NotFound.
-    """
+    """As `sign_out`, of all the driver's devices at once. How many there were. Raises NotFound."""
     with transaction.atomic(durable=True):
-        return _sign_out(driver_id)
+        return _sign_out_everywhere(lock_driver(driver_id))
 
 
-def _sign_out(driver_id: int) -> int:
-    devices: int = DeviceToken.objects.filter(user=_user_of(driver_id)).delete()[0]
-    live.driver_signed_out(driver_id)
+def _sign_out_everywhere(driver: Driver) -> int:
+    devices: int = DeviceToken.objects.filter(user=driver.user_id).delete()[0]
+    drivers.set_duty(driver=driver, is_online=False)
+    close_offers_of_driver(driver.pk, "driver_offline", now=database_now())
+    live.driver_changed(driver.pk)
+    live.driver_signed_out(driver.pk)
     return devices
-
-
-def sign_out_device(*, driver_id: int, digest: str) -> None:
-    """Sign one device out, by its token's digest. Raises NotFound: no such device, or signed out already."""
-    with transaction.atomic(durable=True):
-        tokens, _ = DeviceToken.objects.filter(user=_user_of(driver_id), digest=digest).delete()
-        if not tokens:
-            raise NotFound
-        live.driver_signed_out(driver_id, digest)
-
-
-def _user_of(driver_id: int) -> User:
-    user = User.objects.filter(driver=driver_id).first()
-    if user is None:
-        raise NotFound
-    return user
 
 
 def _check_password(password: str, user: User) -> None:

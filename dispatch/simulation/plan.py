@@ -64,6 +64,7 @@ class Trip:
     seconds: float
     start_address: str = ""
     goal_address: str = ""
+    vehicle: str = ""
 
     def document(self, chance: random.Random) -> dict[str, Any]:
         """The body of `POST orders/`, without deadlines."""
@@ -77,6 +78,7 @@ class Trip:
                 "notes": chance.choice(("", "", "Ring twice", "Second floor", "Meet at the corner")),
             },
             "reference": self.reference,
+            "vehicle": self.vehicle,
             "payout": f"{fare:.2f}",
             "currency": "USD",
         }
@@ -90,7 +92,7 @@ def _place(place: Place, address: str) -> dict[str, Any]:
 class Behaviour:
     """How drivers answer offers. Probabilities; simulated seconds."""
 
-    accepts: float = 0.35
+    accepts: float = 0.15
     declines: float = 0.05
     #: Of those who accept: gives the order back before picking it up.
     releases: float = 0.01

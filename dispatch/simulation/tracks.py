@@ -9,6 +9,8 @@ from dispatch.simulation.geo import Circle, Place, between, heading, metres
 
 #: Longer without a ping, and nobody knows where a cab was: it stays at the last one.
 LONGEST_GAP = 300.0
+#: Recordings have jumps; no device says that it moved faster, metres per second.
+FASTEST = 60.0
 #: Metres per second back to where one would have been without the order.
 CATCH_UP = 15.0
 
@@ -86,7 +88,7 @@ class Whereabouts:
         """(degrees from north, metres per second) just now; no heading while standing."""
         here, soon = self.at(moment), self.at(moment + 1)
         moved = metres(here, soon)
-        return (heading(here, soon), moved) if moved > 0.5 else (None, 0.0)
+        return (heading(here, soon), min(moved, FASTEST)) if moved > 0.5 else (None, 0.0)
 
     def drive_to(self, goal: Place, *, now: float, speed: float, seconds: float | None = None) -> float:
         """Leave for `goal`, taking `seconds`, or as long as it takes at `speed`; when that will be."""

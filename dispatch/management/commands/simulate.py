@@ -1,6 +1,5 @@
 """A fleet and its customers through the real doors, then the audit."""
 
-import argparse
 import asyncio
 import contextlib
 import os
@@ -14,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
 from dispatch.audit import audit
-from dispatch.management.arguments import add_area, refusals
+from dispatch.management.arguments import above_zero, add_area, refusals
 from dispatch.services.accounts import stage
 from dispatch.simulation.geo import Circle, Place
 from dispatch.simulation.plan import Plan, invented, recorded
@@ -25,17 +24,6 @@ from dispatch.simulation.summary import summarise
 
 #: San Francisco.
 CITY = (37.7793, -122.4193)
-INTEGRATOR = "Simulation"
-
-
-def above_zero(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return number
 
 
 class Command(BaseCommand):
@@ -70,6 +58,9 @@ class Command(BaseCommand):
             "and at each recorded ping (at most one a second)",
         )
         add_area(parser, default=CITY, spread_km=3.0)
+        parser.add_argument(
+            "--prefix", default="sim", help="of the drivers' user names; two at a time need two (default %(default)s)"
+        )
         parser.add_argument("--seed", type=int, default=1, metavar="N", help="another number, other luck (default 1)")
         parser.add_argument(
             "--url",
@@ -78,8 +69,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, **options: Any) -> None:
-        plan = self._plan(options)
-        with refusals(), stage(prefix="sim", count=len(plan.shifts), integrator=INTEGRATOR) as accounts:
+        plan, prefix = self._plan(options), options["prefix"]
+        with refusals(), stage(prefix=prefix, count=len(plan.shifts), integrator=f"Simulation {prefix}") as accounts:
             # It will be minutes until the database is needed again.
             connection.close()
             try:

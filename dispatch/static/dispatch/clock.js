@@ -26,7 +26,7 @@
     for (const mark of marks) {
       const { since, until, suffix } = mark.dataset;
       if (since) mark.textContent = span((now - since) / 1000) + suffix;
-      else mark.textContent = until > now ? span((until - now) / 1000) : "overdue";
+      else mark.textContent = span((until - now) / 1000);
     }
   };
 

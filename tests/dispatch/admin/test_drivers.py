@@ -117,13 +117,14 @@ def test_one_device_is_signed_out_and_the_others_stay(supervisor: Client, alice:
     page = staff.page_text(supervisor.get(url(alice)))
     assert "Phone" in page
     assert "Tablet" in page
-    assert press(supervisor, alice, "sign-out-device", digest=phone.digest) == ["Alice: that device is signed out"]
+    assert press(supervisor, alice, "sign-out-device", digest=phone.digest) == [
+        "Alice: that device is signed out, off duty"
+    ]
 
     assert list(DeviceToken.objects.values_list("device", flat=True)) == ["Tablet"]
-    assert press(supervisor, alice, "sign-out-device", digest=phone.digest) == [
-        "Alice: not done: there is no such thing, or it is not yours to see"
-    ]
-    assert press(supervisor, alice, "sign-out") == ["Alice: 1 device signed out"]
+    assert Presence.objects.get(pk=alice.pk).is_online is False
+    assert press(supervisor, alice, "sign-out") == ["Alice: 1 device signed out, off duty"]
+    assert press(supervisor, alice, "sign-out") == ["Alice: no device was signed in, off duty"]
     assert DeviceToken.objects.count() == 0
     assert tablet.device == "Tablet"
 
@@ -146,7 +147,7 @@ def test_a_new_password_signs_all_devices_out(supervisor: Client, alice: Driver)
     ]
     assert DeviceToken.objects.count() == 1
     assert press(supervisor, alice, "set-password", password="a fine new password") == [
-        "Alice: new password set; 1 device signed out"
+        "Alice: new password set; 1 device signed out, off duty"
     ]
     alice.user.refresh_from_db()
     assert alice.user.check_password("a fine new password")

@@ -8,7 +8,7 @@ from django.test import Client
 
 from dispatch import services
 from drivers.models import Driver
-from orders.models import Order, OrderEvent
+from orders.models import ContactAccess, Order, OrderEvent
 from tests import cast, staff
 
 pytestmark = pytest.mark.django_db
@@ -195,3 +195,23 @@ def test_an_order_cannot_be_deleted_by_anybody() -> None:
 
     assert root.post(f"/admin/orders/order/{order.pk}/delete/", {"post": "yes"}).status_code == 403
     assert Order.objects.filter(pk=order.pk).exists()
+
+
+def test_the_customer_is_shown_on_request_and_the_look_is_on_record(dispatcher: Client) -> None:
+    order = cast.order()
+
+    assert "Carol" not in dispatcher.get(url(order)).content.decode()
+    assert ContactAccess.objects.count() == 0
+    assert "Carol Customer" in staff.page_text(dispatcher.get(f"{url(order)}?customer=1"))
+
+    look = ContactAccess.objects.get()
+    assert (look.order_id, look.actor_type, look.actor_name, look.via) == (order.pk, "dispatcher", "dora", "admin")
+
+
+def test_who_may_not_see_customers_cannot_ask_for_one() -> None:
+    viewer = User.objects.create_user("vera", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_order"))
+    order = cast.order()
+
+    assert "Carol" not in staff.signed_in(viewer).get(f"{url(order)}?customer=1").content.decode()
+    assert ContactAccess.objects.count() == 0

@@ -33,6 +33,7 @@ SUPERVISOR = DISPATCHER | {
     "orders.view_apikey",
     "orders.add_apikey",
     "orders.change_apikey",
+    "orders.view_contactaccess",
     "dispatch.view_sweepheartbeat",
     "django_q.view_schedule",
     "django_q.view_success",
@@ -59,6 +60,7 @@ PAGES = {
     "django_q/ormq/": {"django_q.view_ormq"},
     "dispatch/sweepheartbeat/": {"dispatch.view_sweepheartbeat"},
     "axes/accessattempt/": {"axes.view_accessattempt"},
+    "orders/contactaccess/": {"orders.view_contactaccess"},
     "auth/user/": {"auth.view_user"},
     "auth/group/": {"auth.view_group"},
 }
@@ -102,7 +104,7 @@ def test_the_menu_leads_only_to_what_one_may_see(dispatcher: Client, supervisor:
         "Drivers": ["Drivers"],
         "Integrations": ["Integrators", "API keys"],
         "Background": ["Sweeps", "Schedules", "Queue", "Failed tasks", "Successful tasks"],
-        "Access": ["Failed sign-ins"],
+        "Access": ["Failed sign-ins", "Looks at customers"],
     }
 
 

@@ -10,7 +10,7 @@ from django_q.models import OrmQ, Schedule, Task
 
 from dispatch.models import Offer, SweepHeartbeat
 from drivers.models import Driver
-from orders.models import OrderEvent
+from orders.models import ContactAccess, OrderEvent
 from tests import cast, staff
 
 pytestmark = pytest.mark.django_db
@@ -29,6 +29,7 @@ def rows(alice: Driver) -> dict[str, Any]:
     Task.objects.create(id="t2", name="bad", func="f", started=cast.now(), stopped=cast.now(), success=False)
     return {
         "orders/orderevent": OrderEvent.objects.filter(order=order)[0],
+        "orders/contactaccess": ContactAccess.objects.create(order=order, actor_type="dispatcher", via="admin"),
         "dispatch/offer": Offer.objects.get(order=order),
         "dispatch/sweepheartbeat": SweepHeartbeat.objects.get_or_create(pk=1)[0],
         "django_q/schedule": Schedule.objects.create(name="sweeps", func="dispatch.tasks.run_sweeps"),
@@ -88,7 +89,9 @@ def test_a_supervisor_unlocks_a_dispatcher_who_forgot_the_password(supervisor: C
     desk, right = Client(), {"username": "dora", "password": cast.PASSWORD}
     for _ in range(settings.AXES_FAILURE_LIMIT):
         desk.post("/admin/login/", {"username": "dora", "password": "wrong"})
-    assert desk.post("/admin/login/", right).status_code == 429
+    locked = desk.post("/admin/login/", right)
+    assert locked.status_code == 429
+    assert "Too many attempts" in staff.page_text(locked)
 
     attempt = AccessAttempt.objects.get()
     posted = {"action": "unlock", "index": 0, "_selected_action": [attempt.pk]}

@@ -1,0 +1,172 @@
+"""Sweeps under a real django-q2: on the second, and back within ten whatever is killed."""
+
+import os
+import signal
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django_q.models import OrmQ, Schedule
+from django_q.tasks import async_task
+
+from drivers.clock import database_now
+from orders.models import Order
+from tests import cast
+from tests.cluster import rig
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.cluster]
+
+#: The promise: whatever is killed, sweeps run again within so many seconds.
+BACK_WITHIN = 10.0
+START_WITHIN = 20.0
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[rig.Worker]:
+    """Sweeping, with somebody standing by."""
+    with rig.worker(tmp_path / "worker.log") as started:
+        both_seats_taken()
+        yield started
+
+
+def both_seats_taken() -> None:
+    wait_until(
+        lambda: rig.active() and rig.standby() and rig.active() != rig.standby(),
+        seconds=START_WITHIN,
+        what="one sweeps and one stands by",
+    )
+
+
+def sweeping_again_within(seconds: float) -> None:
+    """Measured by what counts: an order that is due now is dealt with."""
+    due = database_now()
+    order = cast.order(expires_at=due + timedelta(seconds=0.5), auto_assign_at=due + timedelta(seconds=0.5))
+    wait_until(lambda: Order.objects.get(pk=order.pk).expired, seconds=seconds + 0.5, what="sweeping again")
+
+
+def late(order: Order, kind: str, due: str) -> float:
+    fresh = Order.objects.get(pk=order.pk)
+    return float((fresh.events.get(kind=kind).at - getattr(fresh, due)).total_seconds())
+
+
+def test_orders_expire_and_are_assigned_within_a_second_and_a_half(worker: rig.Worker) -> None:
+    alice = cast.driver("alice", at=cast.FERRY_BUILDING)
+    soon = database_now() + timedelta(seconds=1.3)
+    expiring = cast.order(expires_at=soon, auto_assign_at=soon)
+    assigned = cast.order(auto_assign_at=soon)
+
+    wait_until(lambda: Order.objects.get(pk=expiring.pk).expired, seconds=5, what="expired")
+    wait_until(lambda: Order.objects.get(pk=assigned.pk).driver_id == alice.pk, seconds=5, what="assigned")
+
+    assert 0 <= late(expiring, "order.expired", "expires_at") < 1.5
+    assert 0 <= late(assigned, "order.assigned", "auto_assign_at") < 1.5
+
+
+def test_killing_the_active_sweeper(worker: rig.Worker) -> None:
+    killed = rig.active()
+
+    os.kill(killed, signal.SIGKILL)
+
+    sweeping_again_within(3)
+    both_seats_taken()
+    assert killed not in {rig.active(), rig.standby()}
+
+
+def test_killing_both_sweepers_at_once(worker: rig.Worker) -> None:
+    os.kill(rig.standby(), signal.SIGKILL)
+    os.kill(rig.active(), signal.SIGKILL)
+
+    sweeping_again_within(BACK_WITHIN)
+    both_seats_taken()
+
+
+def test_freezing_the_active_sweeper(worker: rig.Worker) -> None:
+    frozen = rig.active()
+
+    os.kill(frozen, signal.SIGSTOP)
+
+    sweeping_again_within(BACK_WITHIN)
+    assert rig.active() != frozen
+
+
+def test_killing_the_sentinel(worker: rig.Worker) -> None:
+    os.kill(worker.sentinel("sweeps"), signal.SIGKILL)
+
+    sweeping_again_within(BACK_WITHIN)
+    both_seats_taken()
+
+
+def test_killing_everything_but_the_sweepers(worker: rig.Worker) -> None:
+    """The pusher and the monitor among them; the sentinel starts new ones, and nobody notices."""
+    sentinel = worker.sentinel("sweeps")
+    sweepers = {rig.active(), rig.standby()}
+    for pid in rig.children(sentinel) - sweepers:
+        os.kill(pid, signal.SIGKILL)
+
+    sweeping_again_within(2)
+    assert {rig.active(), rig.standby()} == sweepers
+
+
+def test_killing_the_whole_cluster(worker: rig.Worker) -> None:
+    for pid in worker.cluster("sweeps"):
+        os.kill(pid, signal.SIGKILL)
+
+    sweeping_again_within(BACK_WITHIN)
+    both_seats_taken()
+
+
+def test_freezing_the_whole_cluster(worker: rig.Worker) -> None:
+    for pid in worker.cluster("sweeps"):
+        os.kill(pid, signal.SIGSTOP)
+
+    sweeping_again_within(BACK_WITHIN)
+    both_seats_taken()
+
+
+def test_killing_idle_workers_does_not_wedge_the_jobs_for_good(tmp_path: Path) -> None:
+    """An idle worker waits with the lock of the queue in its hand; the lock dies with it and nothing is taken any more."""
+    with rig.worker(tmp_path / "worker.log", BATON_JOB_SECONDS="1") as worker:
+        wait_until(lambda: job_done(), seconds=START_WITHIN, what="the first job is done")
+        sentinel = worker.sentinel("jobs")
+        workers = sorted(rig.children(sentinel))[:2]
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        async_task("dispatch.tasks.sign_of_life")
+
+        wait_until(lambda: worker.sentinel("jobs") != sentinel, seconds=60, what="the cluster was started anew")
+        wait_until(lambda: job_done(), seconds=30, what="jobs are done again")
+
+
+def job_done() -> bool:
+    if OrmQ.objects.filter(key="jobs").exists():
+        return False
+    async_task("dispatch.tasks.sign_of_life")
+    wait_until(lambda: not OrmQ.objects.filter(key="jobs").exists(), seconds=60, what="the queue is empty")
+    return True
+
+
+def test_it_stops_cleanly_and_leaves_no_process(worker: rig.Worker) -> None:
+    family = worker.family()
+    assert len(family) > 8
+
+    assert worker.stop() == 0
+
+    assert worker.left_over() == set()
+
+
+def test_even_when_it_is_killed_itself_it_leaves_no_process(worker: rig.Worker) -> None:
+    worker.kill()
+
+    wait_until(lambda: not worker.left_over(), seconds=5, what="all its processes are gone")
+
+
+def test_a_malformed_schedule_is_healed_at_start(tmp_path: Path) -> None:
+    Schedule.objects.create(name="sweeps", func="dispatch.tasks.run_sweeps", args="(((", cluster="sweeps")
+
+    with rig.worker(tmp_path / "worker.log"):
+        both_seats_taken()
+
+    row = Schedule.objects.get(name="sweeps")
+    assert (row.args, row.minutes, row.schedule_type) == (None, 1, Schedule.MINUTES)

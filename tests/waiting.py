@@ -1,0 +1,17 @@
+"""Waiting for a condition, never for luck."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Seen = TypeVar("Seen")
+
+
+def wait_until(condition: Callable[[], Seen], *, seconds: float, what: str) -> Seen:
+    """What `condition` returns as soon as that is true; fails, saying `what` was waited for, when the time is over."""
+    until = time.monotonic() + seconds
+    while not (seen := condition()):
+        if time.monotonic() > until:
+            raise AssertionError(f"Not within {seconds} s: {what}")
+        time.sleep(0.02)
+    return seen
