@@ -7,9 +7,9 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import connection, connections
-from django_q.models import OrmQ, Schedule
+from django_q.models import Schedule
 
-from dispatch import seats, services, sweeps
+from dispatch import seats, sweeps
 from dispatch.models import SweepHeartbeat
 from dispatch.schedules import PLANNED, rewrite_schedules
 from dispatch.seats import Seat
@@ -333,8 +333,3 @@ def test_when_something_is_due_next_survives_a_restart() -> None:
     rewrite_schedules()
 
     assert Schedule.objects.get(name="clean up").next_run == before
-
-
-def test_cleaning_up_removes_what_has_run_out_and_nothing_else(alice: Driver) -> None:
-    assert services.clean_up() == {"sessions": 0, "device tokens": 0, "task records": 0}
-    assert OrmQ.objects.count() == 0
