@@ -66,15 +66,20 @@ def measure(given: argparse.Namespace, folder: Path) -> None:
     layer: Any = settings.CHANNEL_LAYERS["default"]
     layer["CONFIG"]["prefix"] = prefix
     tokens = make_drivers(given.sockets)
-    server = Server(folder, prefix=prefix)
+    server: Any = Server(folder, prefix=prefix)
     server.start()
     here, there = get_context("spawn").Pipe()
     url = server.url("/ws/driver/")
     fleet = get_context("spawn").Process(target=run_fleet, args=(there, url, tokens, given.heartbeat_seconds))
+    before, empty = cpu_seconds(server.child.pid), memory_mb(server.child.pid)
     fleet.start()
     try:
-        connect_seconds = here.recv()
-        print(f"{given.sockets} sockets connected with their snapshots in {connect_seconds:.1f} s")
+        lasted = here.recv()
+        spent, grown = cpu_seconds(server.child.pid) - before, memory_mb(server.child.pid) - empty
+        print(
+            f"{given.sockets} sockets connected, each with its snapshot, in {lasted:.1f} s; server CPU"
+            f" {1e3 * spent / given.sockets:.1f} ms and {1e3 * grown / given.sockets:.0f} kB each"
+        )
         report_heartbeats(server, here, given)
         report_pushes(server, here, given)
     finally:

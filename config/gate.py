@@ -8,6 +8,7 @@ once its body is complete.
 
 import asyncio
 import logging
+import os
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -82,8 +83,8 @@ class Refused(Exception):
 class Gate(BaseHandler):
     """The ASGI application for HTTP.
 
-    Passwords are hashed on purpose slowly, so signing in has two threads of its own and cannot hold up the rest; so have
-    the health checks, which must be answered when the queue is long.
+    Passwords are hashed on purpose slowly, so signing in has threads of its own, as many as there are cores, and cannot
+    hold up the rest; so have the health checks, which must be answered when the queue is long.
     """
 
     def __init__(self) -> None:
@@ -91,7 +92,7 @@ class Gate(BaseHandler):
         self.load_middleware(is_async=False)
         waiting = settings.MAX_REQUESTS_WAITING
         self.requests = Lane("request", threads=settings.MAX_REQUESTS_AT_ONCE, waiting=waiting)
-        self.sign_ins = Lane("sign-in", threads=2, waiting=waiting)
+        self.sign_ins = Lane("sign-in", threads=os.cpu_count() or 2, waiting=waiting)
         self.operations = Lane("operations", threads=2, waiting=50)
 
     def close(self) -> None:

@@ -15,32 +15,31 @@ from dispatch.locks import loads_of
 from dispatch.models import OfferStatus
 from dispatch.selectors import Candidate, live_presences
 
-#: Read so many more than asked for: `<->` ranks on the sphere, which may swap near ties; they are ranked again exactly.
-MARGIN = 14
-
+#: `<->` ranks on the sphere, which may swap drivers whose distances differ by less than half a percent; here it does not
+#: matter which of two such drivers is the last one in. They are ranked again by the spheroid.
 NEAREST_BY_INDEX = """
+WITH free AS NOT MATERIALIZED (
+    SELECT p.driver_id, p.location, p.located_at, d.vehicle
+    FROM drivers_presence p JOIN drivers_driver d ON d.id = p.driver_id
+    WHERE p.driver_id = ANY (%(free)s::bigint[])
+)
 SELECT wanted.id, near.driver_id, near.metres, near.located_at
 FROM unnest(%(orders)s::uuid[], %(limits)s::int[]) AS wanted (id, n)
 JOIN orders_order o USING (id)
 CROSS JOIN LATERAL (
-    SELECT p.driver_id, ST_Distance(p.location, o.pickup) AS metres, p.located_at
-    FROM drivers_presence p JOIN drivers_driver d ON d.id = p.driver_id
-    WHERE p.driver_id = ANY (%(free)s::bigint[])
-      AND ST_DWithin(p.location, o.pickup, %(metres)s)
-      AND (o.vehicle = '' OR o.vehicle = d.vehicle)
+    SELECT free.driver_id, ST_Distance(free.location, o.pickup) AS metres, free.located_at
+    FROM free
+    WHERE ST_DWithin(free.location, o.pickup, %(metres)s)
+      AND (o.vehicle = '' OR o.vehicle = free.vehicle)
       AND NOT EXISTS (SELECT FROM dispatch_offer f
-                      WHERE f.order_id = o.id AND f.driver_id = p.driver_id AND f.status = ANY (%(without)s))
-    ORDER BY p.location <-> o.pickup
+                      WHERE f.order_id = o.id AND f.driver_id = free.driver_id AND f.status = ANY (%(without)s))
+    ORDER BY free.location <-> o.pickup
     LIMIT wanted.n
 ) near
 """
 #: The index finds the near ones, but must pass over every busy driver on the way; a handful of free ones is looked at one
 #: by one instead.
-NEAREST_OF_FEW = (
-    "WITH few AS MATERIALIZED ("
-    " SELECT driver_id, location, located_at FROM drivers_presence WHERE driver_id = ANY (%(free)s::bigint[]))"
-    + NEAREST_BY_INDEX.replace("drivers_presence p", "few p")
-)
+NEAREST_OF_FEW = NEAREST_BY_INDEX.replace("NOT MATERIALIZED", "MATERIALIZED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ def nearest_free_drivers(
         return {}
     parameters: dict[str, Any] = {
         "orders": list(wanted),
-        "limits": [limit + MARGIN for limit in wanted.values()],
+        "limits": list(wanted.values()),
         "free": list(free.rooms),
         "metres": radius_km * 1000,
         "without": [str(status) for status in without],
@@ -97,7 +96,6 @@ def nearest_free_drivers(
     for order_id, driver_id, metres, located_at in rows:
         room = free.rooms[driver_id]
         found.setdefault(order_id, []).append(Candidate(driver_id, metres, located_at, room.load, room.capacity))
-    return {
-        order_id: sorted(candidates, key=lambda c: (c.distance_m, c.driver_id))[: wanted[order_id]]
-        for order_id, candidates in found.items()
-    }
+    for candidates in found.values():
+        candidates.sort(key=lambda candidate: (candidate.distance_m, candidate.driver_id))
+    return found

@@ -81,7 +81,7 @@ class Cluster:
         )
         self._signal(signal.SIGKILL, to_all=True)
         self._reap(2.0)
-        self._process = None
+        self._forget()
 
     def stop(self) -> None:
         """End it in peace, at the latest after `stop_seconds` by force."""
@@ -99,6 +99,12 @@ class Cluster:
             logger.warning("Cluster %s did not stop within %s s and is killed.", self.name, self._stop_seconds)
             self._signal(signal.SIGKILL, to_all=True)
             self._reap(2.0)
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._process is not None:
+            # Reaped behind the back of subprocess, which would still wait for it.
+            self._process.returncode = 0
         self._process = None
 
     def _signal(self, number: signal.Signals, *, to_all: bool) -> None:
@@ -111,12 +117,10 @@ class Cluster:
         assert self._process is not None  # noqa: S101 - callers checked
         group, until = self._process.pid, time.monotonic() + seconds
         while True:
-            try:
+            # ChildProcessError: no child of ours is left in the group; somebody else's may be, for a moment.
+            with suppress(ChildProcessError):
                 while os.waitpid(-group, os.WNOHANG)[0]:
                     pass
-            except ChildProcessError:
-                # No child of ours is left in the group; somebody else's may be, for a moment.
-                self._process.returncode = self._process.returncode or 0
             try:
                 os.killpg(group, 0)
             except ProcessLookupError:

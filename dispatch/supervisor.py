@@ -68,7 +68,9 @@ class Supervisor:
         """Until SIGTERM or SIGINT. Leaves no process behind, even when it is killed itself (dispatch/lifeline.py)."""
         lifeline.adopt_orphans()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._stop)
+            # `nohup` and the like asked for it to be ignored.
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._stop)
         logger.info("Starting.")
         try:
             while not self._stopping:

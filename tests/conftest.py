@@ -11,6 +11,8 @@ from django.db import connections
 from django.test.utils import setup_databases, teardown_databases
 
 from config import env
+from drivers import signin
+from drivers.limits import Limit
 from tests import cast
 
 
@@ -52,6 +54,12 @@ def django_db_setup(request: pytest.FixtureRequest, django_db_blocker: Any) -> I
 def _quick_passwords() -> None:
     """The same passwords, hashed a thousand times instead of a million; real servers can check them all the same."""
     PBKDF2PasswordHasher.iterations = 1000
+
+
+@pytest.fixture(autouse=True)
+def _no_refusals_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All tests sign in from the same address."""
+    monkeypatch.setattr(signin, "REFUSALS_PER_ADDRESS", Limit(per_second=0.5, burst=100))
 
 
 @pytest.fixture

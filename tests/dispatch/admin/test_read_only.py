@@ -91,7 +91,7 @@ def test_a_supervisor_unlocks_a_dispatcher_who_forgot_the_password(supervisor: C
         desk.post("/admin/login/", {"username": "dora", "password": "wrong"})
     locked = desk.post("/admin/login/", right)
     assert locked.status_code == 429
-    assert "Too many wrong passwords" in staff.page_text(locked)
+    assert "Too many attempts" in staff.page_text(locked)
 
     attempt = AccessAttempt.objects.get()
     posted = {"action": "unlock", "index": 0, "_selected_action": [attempt.pk]}

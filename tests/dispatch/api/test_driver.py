@@ -4,7 +4,6 @@ import base64
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.utils.dateparse import parse_datetime
@@ -307,10 +306,10 @@ def cursor_of(*parts: Any) -> str:
         "AAAA",
         cursor_of(),
         cursor_of("next"),
-        cursor_of("sideways", "2026-01-01T00:00:00+00:00", str(uuid4())),
-        cursor_of("next", "2026-01-01T00:00:00", str(uuid4())),
-        cursor_of("next", "tomorrow", str(uuid4())),
-        cursor_of("next", "0001-01-01T00:00:00+23:00", str(uuid4())),
+        cursor_of("sideways", "2026-01-01T00:00:00+00:00", "546e1312-2de1-4428-8080-82f793135340"),
+        cursor_of("next", "2026-01-01T00:00:00", "546e1312-2de1-4428-8080-82f793135340"),
+        cursor_of("next", "tomorrow", "546e1312-2de1-4428-8080-82f793135340"),
+        cursor_of("next", "0001-01-01T00:00:00+23:00", "546e1312-2de1-4428-8080-82f793135340"),
         cursor_of("next", "2026-01-01T00:00:00+00:00", "7"),
         cursor_of("next", 5, None),
         base64.urlsafe_b64encode(b"[" * 5000).decode(),
