@@ -1,12 +1,14 @@
 """What several commands read from their command line, and how a refusal is said there."""
 
 import argparse
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.core.management.base import CommandError, CommandParser
 
+from dispatch.simulation.doors import is_address
 from drivers.errors import DomainError
 from drivers.fleet import Area
 
@@ -20,6 +22,21 @@ def place(text: str) -> tuple[float, float]:
     if not (-85 <= lat <= 85 and -180 <= lng <= 180):
         raise argparse.ArgumentTypeError(f"{text!r} is not on the map: latitude -85 to 85, longitude -180 to 180")
     return lat, lng
+
+
+def address(text: str) -> str:
+    if not is_address(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address like http://127.0.0.1:8000")
+    return text
+
+
+def add_url(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--url",
+        type=address,
+        default=f"http://127.0.0.1:{os.environ.get('BATON_PORT', '8000')}",
+        help="where Baton answers (default %(default)s)",
+    )
 
 
 def above_zero(text: str) -> float:

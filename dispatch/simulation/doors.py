@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping
+from itertools import count
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -17,8 +18,8 @@ SUBPROTOCOL = "baton.v1"
 #: The server closes an idle connection after 5 s (uvicorn); one that is used again just then fails. So: sooner.
 KEEP_ALIVE = 3.0
 REQUEST_SECONDS = 30.0
-#: How often a request is tried again while the server is busy or away.
-ATTEMPTS = 6
+#: How long a request is tried again while the server is busy or away, seconds.
+PATIENCE = 20.0
 LONGEST_PAUSE = 5.0
 
 NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
@@ -61,13 +62,18 @@ def full_jitter(attempt: int, *, base: float = 0.5, longest: float = LONGEST_PAU
     return random.uniform(0, min(longest, base * 2 ** min(attempt, 16)))
 
 
+def is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
+
+
 class Doors:
     """One server. Every answer is counted."""
 
     def __init__(self, url: str, tally: Tally, *, at_once: int = 64) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError(f"{url!r} is not an address like http://127.0.0.1:8000")
         self.base = url.rstrip("/")
         self.tally = tally
         self._at_once = at_once
@@ -121,11 +127,11 @@ class Doors:
             self.tally.server_errors[f"{answer.status} {answer.code}"] += 1
         return answer
 
-    async def ask(self, method: str, path: str, *, patiently: bool = False, **request: Any) -> Answer:
-        """A request that is safe to repeat: again while the server is away, busy or has enough of us. `patiently`: until it
-        answers. Raises Away, SignedOut."""
-        attempt = 0
-        while True:
+    async def ask(self, method: str, path: str, *, patience: float = PATIENCE, **request: Any) -> Answer:
+        """A request that is safe to repeat: again while the server is away, busy or has enough of us, for `patience`
+        seconds. Raises Away, SignedOut."""
+        until = time.monotonic() + patience
+        for attempt in count():
             try:
                 answer = await self.once(method, path, **request)
             except NETWORK_ERRORS as error:
@@ -139,10 +145,10 @@ class Doors:
                 if answer.status == 429:
                     self.tally.error("throttled")
                 pause = answer.pause(attempt)
-            attempt += 1
-            if attempt >= ATTEMPTS and not patiently:
-                raise Away(f"{method} {path}")
+            if time.monotonic() + pause > until:
+                break
             await asyncio.sleep(pause)
+        raise Away(f"{method} {path}")
 
     async def open_socket(self, token: str) -> aiohttp.ClientWebSocketResponse:
         """Raises one of NETWORK_ERRORS, SignedOut."""

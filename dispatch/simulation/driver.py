@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import random
 from collections.abc import Coroutine, Mapping
 from typing import Any
@@ -108,7 +109,7 @@ class Driver:
 
     async def _go(self, *, is_online: bool) -> None:
         answer = await self.doors.ask(
-            "PATCH", "api/v1/driver/", token=self.token, document={"is_online": is_online}, patiently=True
+            "PATCH", "api/v1/driver/", token=self.token, document={"is_online": is_online}, patience=math.inf
         )
         if not answer.ok:
             self.tally.error(f"duty: {answer.code}")
@@ -212,7 +213,7 @@ class Driver:
         """Carried out once, however often it takes to get an answer."""
         document = {"action_id": str(uuid4()), **given}
         return await self.doors.ask(
-            "POST", f"api/v1/orders/{order_id}/{verb}/", token=self.token, document=document, patiently=True
+            "POST", f"api/v1/orders/{order_id}/{verb}/", token=self.token, document=document, patience=math.inf
         )
 
     # --- Orders ------------------------------------------------------------------------------------------------------

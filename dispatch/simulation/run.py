@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import random
 import resource
 import time
@@ -22,6 +23,10 @@ from dispatch.simulation.tally import Tally
 #: Signing in costs the server a fifth of a second of pure computing; more at once only wait for each other.
 SIGN_INS_AT_ONCE = 4
 FEED_SECONDS = 0.5
+#: How long a customer tries to place an order while the server is away.
+PLACING_SECONDS = 60.0
+#: How often the server is looked for before the simulation begins.
+SEARCHES = 10
 #: How long everybody may take to be on duty at the beginning, and to leave at the end, real seconds.
 ASSEMBLY_SECONDS = 120.0
 LEAVING_SECONDS = 30.0
@@ -102,7 +107,7 @@ class Simulation:
 
     async def _find_server(self) -> None:
         problem = ""
-        for attempt in range(10):
+        for attempt in range(SEARCHES):
             try:
                 answer = await self.doors.once("GET", "healthz")
             except NETWORK_ERRORS as error:
@@ -157,7 +162,7 @@ class Simulation:
     async def _sign_in(self, username: str) -> str:
         document = {"username": username, "password": self.accounts.password, "device": "simulation"}
         try:
-            answer = await self.doors.ask("POST", "api/v1/auth/login/", document=document, patiently=True)
+            answer = await self.doors.ask("POST", "api/v1/auth/login/", document=document, patience=math.inf)
         except SignedOut as refusal:
             raise CannotRun(f"{username} cannot sign in: {refusal}") from None
         if not answer.ok:
@@ -211,28 +216,36 @@ class Simulation:
             await asyncio.wait(placing)
 
     async def _place(self, trip: Trip, document: dict[str, Any]) -> None:
-        if self.plan.deadlines is not None:
-            now = datetime.now(UTC)
-            document["auto_assign_at"] = (now + timedelta(seconds=self.plan.deadlines.auto_assign)).isoformat()
-            document["expires_at"] = (now + timedelta(seconds=self.plan.deadlines.expiry)).isoformat()
-        try:
-            answer = await self.doors.ask(
-                "POST",
-                "api/v1/orders/",
-                token=self.accounts.api_key,
-                document=document,
-                headers={"Idempotency-Key": str(uuid4())},
-            )
-        except (Away, SignedOut) as error:
-            self.not_placed += 1
-            self.tally.error(f"an order was not placed: {error}")
-            return
-        if not answer.ok:
-            self.not_placed += 1
-            self.tally.error(f"an order was not placed: {answer.code} {answer.body}")
-            return
-        self.way_seconds[answer.body["id"]] = trip.seconds
-        self.ledger.placed[answer.body["id"]] = trip.reference
+        until = time.monotonic() + PLACING_SECONDS
+        while True:
+            if self.plan.deadlines is not None:
+                now = datetime.now(UTC)
+                document["auto_assign_at"] = (now + timedelta(seconds=self.plan.deadlines.auto_assign)).isoformat()
+                document["expires_at"] = (now + timedelta(seconds=self.plan.deadlines.expiry)).isoformat()
+            try:
+                answer = await self.doors.ask(
+                    "POST",
+                    "api/v1/orders/",
+                    patience=until - time.monotonic(),
+                    token=self.accounts.api_key,
+                    document=document,
+                    headers={"Idempotency-Key": str(uuid4())},
+                )
+            except (Away, SignedOut) as error:
+                why = str(error)
+                break
+            if answer.ok:
+                self.way_seconds[answer.body["id"]] = trip.seconds
+                self.ledger.placed[answer.body["id"]] = trip.reference
+                return
+            # The server was away so long that the deadlines are past; had it placed the order the first time, it would
+            # have known the key again.
+            is_late = bool({"auto_assign_at", "expires_at"} & answer.body.get("errors", {}).keys())
+            if not is_late or time.monotonic() > until:
+                why = f"{answer.code} {answer.body}"
+                break
+        self.not_placed += 1
+        self.tally.error(f"an order was not placed: {why}")
 
     async def _until(self, placing: asyncio.Task[None]) -> None:
         lasts = max(1, round(self.clock.real(self.plan.lasts)))

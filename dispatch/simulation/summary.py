@@ -33,7 +33,7 @@ def summarise(result: Result, plan: Plan) -> Summary:
         _line("receipts", _counts(tally.receipts)),
         _line("time to assignment", _percentiles(ledger.times_to_assignment(), "s")),
         _line("push latency", _percentiles(tally.pushes, "ms") + f" of {tally.pushes.count} pushes"),
-        _line("HTTP answers", f"{_counts(tally.answers)}; {_percentiles(tally.answered, 'ms')}"),
+        _line("HTTP answers", f"{_classes(tally.answers)}; {_percentiles(tally.answered, 'ms')}"),
         _line("heartbeats", f"{tally.heartbeats} sent, {tally.acknowledged} answered"),
         _line("sockets", f"{tally.sockets_opened} opened, {sum(tally.lost_sockets.values())} lost"),
         _line("ran for", _pace(result, plan)),
@@ -69,6 +69,10 @@ def _line(name: str, value: object) -> str:
 def _counts(counts: Mapping[str, int]) -> str:
     ordered = Counter(dict(counts)).most_common()
     return ", ".join(f"{count} {name}" for name, count in ordered if count) or "none"
+
+
+def _classes(answers: Mapping[str, int]) -> str:
+    return ", ".join(f"{answers.get(name, 0)} {name}" for name in ("2xx", "4xx", "5xx"))
 
 
 def _percentiles(samples: Samples, unit: str) -> str:

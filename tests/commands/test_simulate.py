@@ -1,5 +1,8 @@
-import time
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
@@ -9,21 +12,30 @@ from django.core.management import CommandError, call_command
 from drivers.models import DeviceToken, Driver, Presence
 from orders.models import ApiKey, Order
 from tests.cluster import rig as cluster
-from tests.dispatch.live.rig import Server, free_port
+from tests.dispatch.live.rig import ROOT, Server, free_port
 from tests.waiting import wait_until
 
 PREFIX = "simulated"
 
 
+@dataclass
+class Served:
+    server: Server
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server.port}"
+
+
 @pytest.fixture
-def url(transactional_db: None, tmp_path: Path) -> Iterator[str]:
+def baton(transactional_db: None, tmp_path: Path) -> Iterator[Served]:
     """A whole Baton: a server and a worker that sweeps."""
     server = Server(tmp_path, prefix=PREFIX)
     with cluster.worker(tmp_path / "worker.log", BATON_REDIS_PREFIX=PREFIX):
         server.start()
         try:
             wait_until(cluster.active, seconds=30, what="somebody sweeps")
-            yield f"http://127.0.0.1:{server.port}"
+            yield Served(server)
         finally:
             server.stop()
 
@@ -41,10 +53,10 @@ def simulate(*arguments: str) -> dict[str, str]:
 
 
 @pytest.mark.cluster
-def test_a_fleet_delivers_what_is_ordered_through_the_public_doors(url: str) -> None:
+def test_a_fleet_delivers_what_is_ordered_through_the_public_doors(baton: Served) -> None:
     summary = simulate(
         *("--drivers", "6", "--orders-per-minute", "60", "--seconds", "8"),
-        *("--spread-km", "0.4", "--speed", "40", "--url", url),
+        *("--spread-km", "0.4", "--speed", "40", "--url", baton.address),
     )
 
     assert list(summary) == [
@@ -80,7 +92,7 @@ def test_a_fleet_delivers_what_is_ordered_through_the_public_doors(url: str) -> 
 
 
 @pytest.mark.cluster
-def test_a_recorded_day_is_replayed(url: str, tmp_path: Path) -> None:
+def test_a_recorded_day_is_replayed(baton: Served, tmp_path: Path) -> None:
     pings, trips = tmp_path / "pings.csv", tmp_path / "trips.csv"
     near, far = (37.7955, -122.3937), (37.7880, -122.4075)
     rows = [
@@ -95,7 +107,7 @@ def test_a_recorded_day_is_replayed(url: str, tmp_path: Path) -> None:
         f"1010,1090,{near[0]},{near[1]},{far[0]},{far[1]}\n"
     )
 
-    summary = simulate("--replay", str(pings), str(trips), "--speed", "40", "--url", url)
+    summary = simulate("--replay", str(pings), str(trips), "--speed", "40", "--url", baton.address)
 
     assert summary["orders created"] == "2"
     assert summary["at the end"] == "2 delivered"
@@ -105,19 +117,45 @@ def test_a_recorded_day_is_replayed(url: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.cluster
-def test_whatever_goes_wrong_ends_with_1_and_is_said(transactional_db: None, tmp_path: Path) -> None:
-    """Without a worker nothing expires and nothing is assigned by itself; without a driver nearby nobody accepts."""
-    server = Server(tmp_path, prefix=PREFIX)
-    server.start()
-    said = StringIO()
-    began = time.monotonic()
+def test_a_server_that_was_killed_costs_sockets_but_no_order(baton: Served, tmp_path: Path) -> None:
+    output = tmp_path / "simulate.log"
+    with output.open("wb") as log:
+        simulation = subprocess.Popen(
+            [
+                *(sys.executable, "manage.py", "simulate", "--drivers", "4", "--orders-per-minute", "120"),
+                *("--seconds", "10", "--spread-km", "0.4", "--speed", "40", "--url", baton.address),
+            ],
+            cwd=ROOT,
+            env=baton.server.environment(),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
     try:
-        # A server of this very database, but one that a driver's socket cannot reach: another address than that of HTTP.
-        with pytest.raises(CommandError, match="There is no Baton at"):
-            call_command("simulate", "--drivers", "1", "--url", f"http://127.0.0.1:{free_port()}", stdout=said)
+        wait_until(lambda: Order.objects.count() >= 4, seconds=60, what="orders come")
+        baton.server.stop(signal.SIGKILL)
+        baton.server.start()
+        status = simulation.wait(timeout=180)
     finally:
-        server.stop()
-    assert time.monotonic() - began < 60
+        simulation.kill()
+        simulation.wait()
+
+    said = output.read_text()
+    assert status == 1, said
+    assert "WRONG  lost sockets: 4 closed with" in said
+    assert "not accounted for" not in said
+    assert "disagree" not in said
+    assert "\naudit                 clean: " in said
+    assert Order.objects.count() == 20
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_a_server_it_says_so_and_leaves_no_key_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dispatch.simulation.run.SEARCHES", 2)
+
+    with pytest.raises(CommandError, match=r"^There is no Baton at http://127\.0\.0\.1:\d+: .*Start it with bin/up"):
+        call_command("simulate", "--drivers", "1", "--url", f"http://127.0.0.1:{free_port()}")
+
+    assert ApiKey.objects.count() == 1
     assert not ApiKey.objects.filter(revoked_at=None).exists()
 
 
@@ -137,7 +175,10 @@ def test_whatever_goes_wrong_ends_with_1_and_is_said(transactional_db: None, tmp
         (["--replay", "{pings}", "{trips}", "--limit", "0"], "--limit must be at least 1."),
         (["--replay", "{pings}", "{trips}"], "{pings}, line 2: lat, lon is not on the map: 99, 2"),
         (["--prefix", "a b", "--url", "http://127.0.0.1:1"], "--prefix: May hold letters, digits and @ . + - _ only."),
-        (["--drivers", "1", "--url", "ftp://x"], "'ftp://x' is not an address like http://127.0.0.1:8000"),
+        (
+            ["--drivers", "1", "--url", "ftp://x"],
+            "Error: argument --url: 'ftp://x' is not an address like http://127.0.0.1:8000",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_begins(

@@ -1,7 +1,6 @@
 """The demo city: a small fleet and its customers, for ever."""
 
 import asyncio
-import os
 import random
 import signal
 import time
@@ -11,7 +10,7 @@ import uvloop
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, InterfaceError, connection
 
-from dispatch.management.arguments import above_zero
+from dispatch.management.arguments import above_zero, add_url
 from dispatch.services.accounts import stage
 from dispatch.simulation.demo import AccountsGone, Demo
 from dispatch.simulation.run import Accounts, allow_files
@@ -32,11 +31,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--orders-per-minute", type=above_zero, default=6.0, metavar="R", help="default %(default)s"
         )
-        parser.add_argument(
-            "--url",
-            default=f"http://127.0.0.1:{os.environ.get('BATON_PORT', '8000')}",
-            help="where Baton answers (default %(default)s)",
-        )
+        add_url(parser)
 
     def handle(self, **options: Any) -> None:
         self._ended = False

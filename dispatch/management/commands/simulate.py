@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
 from dispatch.audit import audit
-from dispatch.management.arguments import above_zero, add_area, refusals
+from dispatch.management.arguments import above_zero, add_area, add_url, refusals
 from dispatch.services.accounts import stage
 from dispatch.simulation.geo import Circle, Place
 from dispatch.simulation.plan import Plan, invented, recorded
@@ -62,11 +61,7 @@ class Command(BaseCommand):
             "--prefix", default="sim", help="of the drivers' user names; two at a time need two (default %(default)s)"
         )
         parser.add_argument("--seed", type=int, default=1, metavar="N", help="another number, other luck (default 1)")
-        parser.add_argument(
-            "--url",
-            default=f"http://127.0.0.1:{os.environ.get('BATON_PORT', '8000')}",
-            help="where Baton answers (default %(default)s)",
-        )
+        add_url(parser)
 
     def handle(self, **options: Any) -> None:
         plan, prefix = self._plan(options), options["prefix"]
@@ -130,10 +125,7 @@ class Command(BaseCommand):
 
     def _run(self, plan: Plan, accounts: Accounts, url: str, seed: int) -> Result:
         async def simulated() -> Result:
-            try:
-                simulation = Simulation(plan=plan, accounts=accounts, url=url, seed=seed, progress=progress_on())
-            except ValueError as error:
-                raise CannotRun(str(error)) from error
+            simulation = Simulation(plan=plan, accounts=accounts, url=url, seed=seed, progress=progress_on())
             # Ctrl-C once: no more orders, and what there is is told. Twice: out.
             loop = asyncio.get_running_loop()
 
