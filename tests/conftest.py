@@ -1,5 +1,6 @@
 """The rig: a database made and migrated by its owner, tests run as the application's own unprivileged login."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,16 @@ from config import env
 from drivers import signin
 from drivers.limits import Limit
 from tests import cast
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Every parallel test process has a corner of its own in Redis, whose channels know no databases, only names. Servers
+    that tests start read it from the environment."""
+    if worker := getattr(config, "workerinput", {}).get("workerid"):
+        prefix = os.environ["BATON_REDIS_PREFIX"] = f"{settings.REDIS_PREFIX}-{worker}"
+        settings.REDIS_PREFIX = prefix
+        settings.CHANNEL_LAYERS["default"]["CONFIG"]["prefix"] = prefix
+        settings.CACHES["default"]["KEY_PREFIX"] = f"{prefix}:cache"
 
 
 @contextmanager
