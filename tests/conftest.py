@@ -23,8 +23,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if worker := getattr(config, "workerinput", {}).get("workerid"):
         prefix = os.environ["BATON_REDIS_PREFIX"] = f"{settings.REDIS_PREFIX}-{worker}"
         settings.REDIS_PREFIX = prefix
-        settings.CHANNEL_LAYERS["default"]["CONFIG"]["prefix"] = prefix
-        settings.CACHES["default"]["KEY_PREFIX"] = f"{prefix}:cache"
+        layers: Any = settings.CHANNEL_LAYERS
+        layers["default"]["CONFIG"]["prefix"] = prefix
+        caches: Any = settings.CACHES
+        caches["default"]["KEY_PREFIX"] = f"{prefix}:cache"
 
 
 @contextmanager
