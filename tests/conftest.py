@@ -1,6 +1,8 @@
 """The rig: a database made and migrated by its owner, tests run as the application's own unprivileged login."""
 
 import os
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -59,8 +61,27 @@ def django_db_setup(request: pytest.FixtureRequest, django_db_blocker: Any) -> I
             cursor.execute("GRANT TRUNCATE ON ALL TABLES IN SCHEMA public TO baton_app")
             cursor.execute("GRANT UPDATE ON ALL SEQUENCES IN SCHEMA public TO baton_app")
     yield
-    with django_db_blocker.unblock(), connected_as_owner():
-        teardown_databases(config, verbosity=0)
+    with django_db_blocker.unblock():
+        nobody_else_is_connected()
+        with connected_as_owner():
+            teardown_databases(config, verbosity=0)
+
+
+def nobody_else_is_connected() -> None:
+    """Servers that tests have stopped take a moment to leave. Whoever stays is named, and shown out, so that the database
+    can go."""
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    deadline = time.monotonic() + 5
+    with connections["default"].cursor() as cursor:
+        while True:
+            cursor.execute(f"SELECT pid, application_name, state, query {others}")
+            if not (left := cursor.fetchall()):
+                return
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        sys.stderr.write(f"\nStill connected to the test database: {left}\n")
+        cursor.execute(f"SELECT pg_terminate_backend(pid) {others} AND usename = current_user")
 
 
 @pytest.fixture(scope="session", autouse=True)
