@@ -30,12 +30,16 @@ def file(tmp_path: Path) -> Path:
 def test_the_city_is_made_and_everybody_can_sign_in_as_is_said(file: Path) -> None:
     lines = load("--yes", "--secrets", str(file))
 
-    rows = {line.split()[1]: line.split() for line in lines if line.endswith(("/admin/", "/api/docs/")) and len(line.split()) == 4}
+    rows = {
+        line.split()[1]: line.split()
+        for line in lines
+        if line.endswith(("/admin/", "/api/docs/")) and len(line.split()) == 4
+    }
     assert {name: (row[0], row[3]) for name, row in rows.items()} == {
         "dora": ("Dispatcher", "http://localhost:8000/admin/"),
         "sam": ("Supervisor", "http://localhost:8000/admin/"),
         "admin": ("Administrator", "http://localhost:8000/admin/"),
-        "dan": ("Driver", "http://localhost:8000/driver/"),
+        "dan": ("Driver", "http://localhost:8000/api/docs/"),
     }
     for name, row in rows.items():
         assert User.objects.get(username=name).check_password(row[2])
