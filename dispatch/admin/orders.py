@@ -103,7 +103,7 @@ class OrderAdmin(BatonAdmin[Order]):
             return format_html("assigned {}", since(order.assigned_at, suffix=" ago"))
         if order.status == Status.PICKED_UP:
             return format_html("picked up {}", since(order.picked_up_at, suffix=" ago"))
-        return format_html_join(", ", '<span>{} {}</span>', deadlines(order)) or "–"
+        return format_html_join(", ", '<span class="nowrap">{} {}</span>', deadlines(order)) or "–"
 
     # --- Actions on many --------------------------------------------------------------------------------------------
 
