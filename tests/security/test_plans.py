@@ -75,6 +75,7 @@ def city(transactional_db: None) -> Driver:
         for statement in POUR.split(";\n"):
             if statement.strip():
                 session.execute(statement)
+        session.execute("SET CONSTRAINTS ALL IMMEDIATE")
         session.execute("ALTER TABLE orders_order ENABLE TRIGGER USER")
     assert Order.objects.count() == ORDERS
     driver = Driver.objects.order_by("pk")[DRIVERS // 2]
