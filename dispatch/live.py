@@ -119,6 +119,11 @@ def driver_signed_out(driver_id: int, token_digest: str | None = None) -> None:
     _say(DRIVERS, sign_out=driver_id, digest=token_digest, suspended=suspended)
 
 
+def staff_changed(user_id: int) -> None:
+    """Look again whether this user may watch the board, and close their sockets if not."""
+    _say(DISPATCHERS, staff=user_id)
+
+
 def canary(listener: str, group: str, number: int) -> None:
     """A listener's own message to itself and everybody else, at once: while it comes back, so does the rest."""
     _publisher().publish([(group, {"canary": listener, "group": group, "number": number})])

@@ -6,7 +6,8 @@
 3. Code that locks several orders or drivers (the sweeps) uses SKIP LOCKED and never waits, so it cannot be part of a
    deadlock. The same holds for offers of *other* orders or *other* drivers than those whose rows are locked.
 4. `no_key=True`: nobody changes a primary key, so inserting a row that points here does not wait.
-5. Waiting is bounded by `lock_timeout` (settings.LOCK_TIMEOUT_MS) and ends as the error `busy`.
+5. A user's row (signing in, a new password) is locked before the driver's.
+6. Waiting is bounded by `lock_timeout` (settings.LOCK_TIMEOUT_MS) and ends as the error `busy`.
 
 The database's own trigger `order_within_capacity` locks order before driver too.
 """

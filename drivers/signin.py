@@ -54,6 +54,10 @@ def sign_in(*, request: HttpRequest, username: str, password: str, device: str =
     # Tells django-axes that the count starts again, and notes `last_login`.
     user_logged_in.send(sender=User, request=request, user=user)
     with transaction.atomic(durable=True):
+        # Once more under a lock: whoever changes the password or closes the account now also finds this device.
+        unchanged = User.objects.filter(pk=user.pk, password=user.password, is_active=True)
+        if not unchanged.select_for_update(no_key=True, of=("self",)).values_list("pk"):
+            raise SignInRefused
         DeviceToken.objects.filter(user=user, expiry__lte=ClockTimestamp()).delete()
         device_token, token = DeviceToken.objects.create(user=user, device=device)
     return SignedIn(driver=driver, token=token, expires_at=device_token.expiry)

@@ -89,7 +89,7 @@ class AssignDoor(Door):
         services.assign_order(
             order_id=order_id, driver_id=given["driver"], actor=self.principal.actor, version=given.get("version")
         )
-        return answer(order_id)
+        return answer(order_id, self.principal)
 
 
 class UnassignDoor(Door):
@@ -102,7 +102,7 @@ class UnassignDoor(Door):
         services.unassign_order(
             order_id=order_id, actor=self.principal.actor, reason=given["reason"], version=given.get("version")
         )
-        return answer(order_id)
+        return answer(order_id, self.principal)
 
 
 class ReofferDoor(Door):
@@ -118,7 +118,7 @@ class ReofferDoor(Door):
             seconds=given.get("seconds"),
             version=given.get("version"),
         )
-        return answer(order_id)
+        return answer(order_id, self.principal)
 
 
 class ExtendDoor(Door):
@@ -134,4 +134,4 @@ class ExtendDoor(Door):
             actor=self.principal.actor,
             version=given.get("version"),
         )
-        return answer(order_id)
+        return answer(order_id, self.principal)

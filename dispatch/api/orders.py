@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from decimal import Decimal
+from functools import partial
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -17,13 +18,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dispatch import representations, services
-from dispatch.api.principals import Door, Grant, HasGrant
+from dispatch.api.principals import Door, Grant, HasGrant, Principal
 from dispatch.api.queries import check_names, choice_param, text_param
 from dispatch.selectors import order_for_driver
 from drivers.authentication import driver_of
 from drivers.errors import Invalid
 from drivers.http import PlaceSerializer, StrictSerializer, Text, Time, Whole, checked, page_of
 from drivers.models import DeviceToken, Vehicle
+from orders.contacts import look_at_contact
 from orders.lifecycle import Status
 from orders.models import Order
 from orders.selectors import find_order, orders_visible_to
@@ -123,14 +125,14 @@ class OrdersDoor(Door):
     needs: ClassVar = {"GET": Grant.READ, "POST": Grant.PLACE}
 
     def get(self, request: Request) -> Response:
-        """Orders, newest first; an integrator's own, everybody's for dispatchers."""
+        """Orders, newest first; an integrator's own with their contacts, everybody's without for dispatchers."""
         check_names(request, "status", "reference", "cursor", "limit")
         orders = orders_visible_to(self.principal.only_of)
         if status := choice_param(request, "status", [str(status) for status in Status]):
             orders = orders.filter(status=status)
         if reference := text_param(request, "reference", max_length=100):
             orders = orders.filter(reference=reference)
-        return Response(page_of(orders, request, show))
+        return Response(page_of(orders, request, partial(show, asker=self.principal)))
 
     def post(self, request: Request) -> Response:
         """Place an order; it is offered to the nearest drivers at once, or at `release_at`."""
@@ -150,7 +152,7 @@ class OrdersDoor(Door):
             idempotency_key=idempotency_key(request),
             fingerprint=fingerprint(request.data),
         )
-        response = answer(order.pk, status=201)
+        response = answer(order.pk, self.principal, status=201)
         response["Location"] = reverse("order", args=[order.pk])
         if not is_new:
             response["Idempotent-Replayed"] = "true"
@@ -187,18 +189,31 @@ class OrderDoor(Door):
 
     def get(self, request: Request, order_id: UUID) -> HttpResponseBase:
         """One order. A driver sees what concerns them, and nothing of an order that is neither theirs nor on offer to
-        them."""
+        them. A dispatcher's look at the customer is on record."""
         check_names(request)
         if isinstance(request.auth, DeviceToken):
             order = order_for_driver(driver_id=driver_of(request).pk, order_id=order_id)
-            response = Response(representations.order_for_driver(order, getattr(order, "contact", None)))
         else:
             order = find_order(order_id=order_id, integrator_id=self.principal.only_of)
-            response = Response(show(order))
+        response = Response()
         etag = etag_of(order)
         _revalidate(response, etag)
-        not_modified = get_conditional_response(request._request, etag=etag, response=response)
-        return not_modified if not_modified is not None else response
+        conditional = get_conditional_response(request._request, etag=etag, response=response)
+        if conditional is not None and conditional is not response:
+            return conditional
+        if isinstance(request.auth, DeviceToken):
+            response.data = representations.order_for_driver(order, getattr(order, "contact", None))
+        else:
+            response.data = self._looked_at(order)
+        return response
+
+    def _looked_at(self, order: Order) -> dict[str, Any]:
+        asker = self.principal
+        if asker.owns(order) or not asker.sees_contacts:
+            return show(order, asker)
+        return representations.order_for_staff(
+            order, look_at_contact(order_id=order.pk, actor=asker.actor, via="api")
+        )
 
     def patch(self, request: Request, order_id: UUID) -> Response:
         """Correct details of an order that nobody holds yet."""
@@ -217,7 +232,7 @@ class OrderDoor(Door):
             integrator_id=self.principal.only_of,
             version=version,
         )
-        return answer(order_id)
+        return answer(order_id, self.principal)
 
 
 class CancelDoor(Door):
@@ -234,17 +249,18 @@ class CancelDoor(Door):
             integrator_id=self.principal.only_of,
             version=given.get("version"),
         )
-        return answer(order_id)
+        return answer(order_id, self.principal)
 
 
-def show(order: Order) -> dict[str, Any]:
-    return representations.order_for_staff(order, getattr(order, "contact", None))
+def show(order: Order, asker: Principal) -> dict[str, Any]:
+    """With the contact only for whoever sent it: in lists and in answers to acts nobody else looks at customers."""
+    return representations.order_for_staff(order, getattr(order, "contact", None) if asker.owns(order) else None)
 
 
-def answer(order_id: UUID, status: int = 200) -> Response:
+def answer(order_id: UUID, asker: Principal, status: int = 200) -> Response:
     """The order as it is now, after an act that the asker was allowed."""
-    order = find_order(order_id=order_id)
-    response = Response(show(order), status=status)
+    order = find_order(order_id=order_id, integrator_id=asker.only_of)
+    response = Response(show(order, asker), status=status)
     _revalidate(response, etag_of(order))
     return response
 

@@ -17,7 +17,7 @@ from drivers.authentication import DriverAuthentication
 from drivers.limits import Limit
 from orders import actors
 from orders.authentication import ApiKeyAuthentication, StaffSessionAuthentication
-from orders.models import ApiKey, Scope
+from orders.models import ApiKey, Order, Scope
 
 
 class Grant(Enum):
@@ -57,6 +57,12 @@ class Principal:
     integrator_id: int | None
     #: Whose orders can be seen and touched; None: everybody's.
     only_of: int | None
+    #: May look at the customers of orders that are not their own; each look is on record.
+    sees_contacts: bool
+
+    def owns(self, order: Order) -> bool:
+        """Whether they sent it, and know what is in it."""
+        return self.integrator_id is not None and order.integrator_id == self.integrator_id
 
 
 def principal_of(request: Request) -> Principal | None:
@@ -68,6 +74,7 @@ def principal_of(request: Request) -> Principal | None:
             grants=frozenset().union(*(OF_SCOPE[scope] for scope in key.scopes)),
             integrator_id=key.integrator_id,
             only_of=None if Scope.DISPATCH in key.scopes else key.integrator_id,
+            sees_contacts=Scope.DISPATCH in key.scopes,
         )
     if request.auth is None and isinstance(request.user, User) and request.user.is_staff:
         held = request.user.get_all_permissions()
@@ -76,6 +83,7 @@ def principal_of(request: Request) -> Principal | None:
             grants=frozenset().union(*(OF_PERMISSION[permission] for permission in OF_PERMISSION.keys() & held)),
             integrator_id=None,
             only_of=None,
+            sees_contacts="orders.view_ordercontact" in held,
         )
     return None
 

@@ -87,6 +87,7 @@ class Hub:
         #: Those that say when they are made anew.
         self._connections: WeakSet[Any] = WeakSet()
         self._tasks: list[asyncio.Task[None]] = []
+        self._looks: set[asyncio.Task[None]] = set()
 
     # --- Sockets come and go ---
 
@@ -213,6 +214,8 @@ class Hub:
                 watcher.push(message["text"])
         elif "sign_out" in message:
             self._sign_out(message)
+        elif "staff" in message:
+            self._look_again(message["staff"])
         elif message.get("canary") == self.id:
             self._canary_came_back(message["group"], message["number"])
 
@@ -245,6 +248,17 @@ class Hub:
         for socket in list(self.drivers.get(message["sign_out"], ())):
             if message["digest"] in (None, socket.digest):
                 socket.shut(code)
+
+    def _look_again(self, user_id: int) -> None:
+        if watching := [watcher for watcher in self.watchers if watcher.user_id == user_id]:
+            task = asyncio.create_task(self.standing.check_sessions(watching))
+            self._looks.add(task)
+            task.add_done_callback(self._looked)
+
+    def _looked(self, task: asyncio.Task[None]) -> None:
+        self._looks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.warning("Sessions could not be checked: %s", error)
 
     def _canary_came_back(self, group: str, number: int) -> None:
         if group in self._heard:

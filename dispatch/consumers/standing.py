@@ -60,7 +60,11 @@ class Standing:
                 suspended = standing.get(device.digest)
                 if suspended is not False:
                     device.shut(Close.SUSPENDED if suspended else Close.SIGNED_OUT)
-        for session in list(self._watchers):
+        await self.check_sessions(list(self._watchers))
+
+    async def check_sessions(self, sessions: Collection[Session]) -> None:
+        """Close those of these boards' sockets whose session is no longer good."""
+        for session in sessions:
             try:
                 await ask(dispatcher_by_session, session_key=session.session_key)
             except NotSignedIn:

@@ -1,5 +1,8 @@
 """Who the drivers are: taking them on, correcting their details, and their signed-in devices."""
 
+from collections.abc import Collection
+from typing import Any
+
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -10,9 +13,12 @@ from dispatch.locks import load_of, lock_driver
 from dispatch.services.offers import close_offers_of_driver
 from drivers import services as drivers
 from drivers.clock import database_now
-from drivers.errors import Invalid
+from drivers.errors import Invalid, NotFound
 from drivers.models import DeviceToken, Driver, Vehicle
 from orders.changes import constraint_name
+
+#: What of a user decides whether they may sign in.
+SIGN_IN_FIELDS = {"password", "is_active", "is_staff", "is_superuser"}
 
 
 def register_driver(
@@ -72,11 +78,33 @@ def set_driver_password(*, driver_id: int, password: str) -> int:
     Raises NotFound, Invalid.
     """
     with transaction.atomic(durable=True):
-        driver = lock_driver(driver_id)
-        _check_password(password, driver.user)
-        driver.user.set_password(password)
-        driver.user.save(update_fields=["password"])
-        return _sign_out_everywhere(driver)
+        user = User.objects.select_for_update(no_key=True, of=("self",)).filter(driver=driver_id).first()
+        if user is None:
+            raise NotFound
+        _check_password(password, user)
+        devices = DeviceToken.objects.filter(user=user).count()
+        user.set_password(password)
+        # account_saved signs them out.
+        user.save(update_fields=["password"])
+        return devices
+
+
+def account_saved(instance: User, *, created: bool, raw: bool, update_fields: Collection[str] | None, **_: Any) -> None:
+    """Hears of every user that is saved, by whatever door: this back office, Django's own pages, `manage.py
+    changepassword`. With a new password, with none, or switched off, nobody stays signed in on the old terms.
+
+    A password that is merely hashed anew at a sign-in is not a new one. The user's row is locked before the driver's.
+    """
+    if created or raw or (update_fields is not None and not SIGN_IN_FIELDS & set(update_fields)):
+        return
+    with transaction.atomic():
+        # Django sets `_password` with a new password, and clears it after the save.
+        has_new_password = instance._password is not None or not instance.has_usable_password()
+        if has_new_password or not instance.is_active:
+            driver = Driver.objects.filter(user=instance.pk).only("pk").first()
+            if driver is not None:
+                _sign_out_everywhere(lock_driver(driver.pk))
+        live.staff_changed(instance.pk)
 
 
 def sign_out_driver(*, driver_id: int) -> int:

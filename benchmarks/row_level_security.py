@@ -1,0 +1,150 @@
+"""What row level security costs a driver: the sync, and an accept with the reading of its answer, with and without it, side by
+side in one run.
+
+    python benchmarks/row_level_security.py
+
+DATABASE_URL must lead to a scratch database that benchmarks/fill.py has filled (`--orders 200000`): drivers and orders of
+this run are added to it and stay. Without: the same queries by the application's own role, without `as_driver`. The two
+take turns, each turn in random order, and medians are compared.
+"""
+
+import argparse
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+from uuid import UUID
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+import django
+
+django.setup()
+
+from django.db import connection, transaction
+
+from dispatch import selectors, services
+from drivers import services as drivers
+from drivers.models import Driver, Vehicle
+from orders import actors
+from orders.models import Order
+from orders.services import Contact, NewOrder, Place
+
+#: Far from the filled city: only this run's drivers are offered this run's orders.
+DEPOT = (-36.8485, 174.7633)
+SYSTEM = actors.dispatcher(0, "benchmark")
+BAR = 1.15
+
+
+@contextmanager
+def open_to_all(driver_id: int) -> Iterator[Any]:
+    """What `as_driver` would be without row level security: nothing."""
+    yield None
+
+
+def without(act: Callable[[], Any]) -> Any:
+    guarded = selectors.as_driver
+    selectors.as_driver = open_to_all  # type: ignore[assignment]  # that is what is compared
+    try:
+        return act()
+    finally:
+        selectors.as_driver = guarded
+
+
+def timed(act: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    act()
+    return (time.perf_counter() - started) * 1000
+
+
+def in_turns(turns: int, act: Callable[[int], Callable[[], Any]]) -> tuple[list[float], list[float]]:
+    """Milliseconds of each turn, with and without. `act(turn)` prepares one and returns what is timed."""
+    took: dict[bool, list[float]] = {True: [], False: []}
+    for turn in range(turns):
+        for guarded in random.sample([True, False], 2):
+            prepared = act(turn)
+            took[guarded].append(timed(prepared) if guarded else without(lambda p=prepared: timed(p)))  # type: ignore[misc]  # a default binds it
+    return took[True], took[False]
+
+
+def place_one(driver: Driver, turn: int) -> Order:
+    drivers.record_positions(positions=[drivers.Position(driver_id=driver.pk, lat=DEPOT[0], lng=DEPOT[1])])
+    order, _ = services.place_order(
+        new=NewOrder(
+            pickup=Place(*DEPOT, "Depot"),
+            dropoff=Place(DEPOT[0] + 0.01, DEPOT[1], f"Street {turn}"),
+            contact=Contact(name="Somebody", phone="1", notes=""),
+        ),
+        actor=SYSTEM,
+    )
+    return order
+
+
+def new_driver(name: str, capacity: int) -> Driver:
+    with transaction.atomic():
+        made = drivers.create_driver(
+            username=f"{name}-{time.time_ns()}", password=None, name=name, vehicle=Vehicle.CAR, capacity=capacity
+        )
+        drivers.set_duty(driver=made, is_online=True)
+    return made
+
+
+def accept_and_read(driver: Driver, order_id: UUID) -> None:
+    services.accept_order(order_id=order_id, driver_id=driver.pk)
+    assert selectors.order_for_driver(driver_id=driver.pk, order_id=order_id).contact.name
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=400)
+    turns = parser.parse_args().turns
+    print(f"{Order.objects.count():,} orders")
+
+    # Five cards and two held orders: an app in the middle of a shift.
+    busy = new_driver("busy", 3)
+    held = [place_one(busy, turn) for turn in range(2)]
+    for order in held:
+        services.accept_order(order_id=order.pk, driver_id=busy.pk)
+    for turn in range(5):
+        place_one(busy, turn)
+    sync = selectors.sync_driver(driver_id=busy.pk)
+    assert (len(sync.offers), len(sync.active)) == (5, 2), sync
+    taker = new_driver("taker", 50)
+
+    def sync_once(turn: int) -> Callable[[], Any]:
+        return lambda: selectors.sync_driver(driver_id=busy.pk)
+
+    waiting: list[UUID] = []
+
+    def accept_once(turn: int) -> Callable[[], Any]:
+        for order_id in waiting:
+            services.pick_up_order(order_id=order_id, driver_id=taker.pk)
+            services.deliver_order(order_id=order_id, driver_id=taker.pk)
+        waiting[:] = [place_one(taker, turn).pk]
+        return lambda: accept_and_read(taker, waiting[0])
+
+    services.go_offline(driver_id=taker.pk)
+    for _ in range(20):
+        selectors.sync_driver(driver_id=busy.pk)
+    results = {"sync": in_turns(turns, sync_once)}
+    services.go_offline(driver_id=busy.pk)
+    services.go_online(driver_id=taker.pk)
+    results["accept + its answer"] = in_turns(turns, accept_once)
+
+    worst = 0.0
+    for name, (guarded, bare) in results.items():
+        ratio = median(guarded) / median(bare)
+        worst = max(worst, ratio)
+        print(f"{name}: {median(guarded):.3f} ms with, {median(bare):.3f} ms without, ratio {ratio:.3f} ({turns} turns)")
+    connection.close()
+    return 0 if worst <= BAR else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""With 200,000 orders the policies still go through the indexes, and a driver's sync costs the database next to nothing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from statistics import median
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+
+from config import env
+from dispatch import selectors
+from drivers.errors import NotFound
+from drivers.models import Driver
+from orders.models import Order
+from tests import cast
+
+# Alone on the machine, because it looks at how long things take.
+pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True)]
+
+ORDERS = 200_000
+DRIVERS = 2_000
+SYNC_MS = 5.0
+READERS = {"orders_order", "orders_ordercontact", "dispatch_offer", "drivers_driver", "drivers_presence"}
+
+# One order in twenty is open: half of those wait with three offers each, the rest are held.
+POUR = f"""
+INSERT INTO auth_user (password, is_superuser, username, first_name, last_name, email, is_staff, is_active, date_joined)
+SELECT '!', false, 'poured' || n, '', '', '', false, true, now() FROM generate_series(1, {DRIVERS}) n;
+INSERT INTO drivers_driver (user_id, name, phone, vehicle, capacity, suspended, created_at)
+SELECT id, username, '', 'car', 50, false, now() FROM auth_user WHERE username LIKE 'poured%';
+CREATE TEMPORARY TABLE crew AS SELECT id, row_number() OVER (ORDER BY id) - 1 AS seat FROM drivers_driver;
+INSERT INTO orders_order (id, reference, pickup, pickup_address, dropoff, dropoff_address, vehicle, priority, payout,
+    currency, metadata, status, expired, driver_id, version, created_at, release_at, auto_assign_at, expires_at,
+    assigned_at, delivered_at)
+SELECT gen_random_uuid(), '', 'SRID=4326;POINT(-122.4 37.7)', 'A', 'SRID=4326;POINT(-122.4 37.7)', 'B', '', 0, 5, 'USD', '{{}}',
+       state, false, CASE WHEN state <> 'pending' THEN crew.id END, 3, made, made, made, now() + interval '1 hour',
+       CASE WHEN state <> 'pending' THEN made END, CASE WHEN state = 'delivered' THEN made END
+FROM (SELECT n, now() - n * interval '1 second' AS made,
+             CASE WHEN n % 40 = 0 THEN 'pending' WHEN n % 40 = 20 THEN 'assigned' ELSE 'delivered' END AS state
+      FROM generate_series(1, {ORDERS}) n) o JOIN crew ON crew.seat = n / 40 % {DRIVERS};
+INSERT INTO orders_ordercontact (order_id, name, phone, notes)
+SELECT id, 'Somebody', '1', '' FROM orders_order WHERE status <> 'delivered';
+INSERT INTO dispatch_offer (order_id, driver_id, status, distance_m, offered_at, closed_at, closed_reason)
+SELECT o.id, crew.id, 'open', k * 100, now(), NULL, ''
+FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM orders_order WHERE status = 'pending') o
+CROSS JOIN generate_series(0, 2) k JOIN crew ON crew.seat = (o.n * 7 + k * 311) % {DRIVERS};
+INSERT INTO dispatch_offer (order_id, driver_id, status, distance_m, offered_at, closed_at, closed_reason)
+SELECT id, driver_id, 'accepted', 100, created_at, created_at, 'accepted' FROM orders_order WHERE driver_id IS NOT NULL;
+ANALYZE auth_user, drivers_driver, drivers_presence, orders_order, orders_ordercontact, dispatch_offer;
+"""
+
+
+@contextmanager
+def as_owner() -> Iterator[psycopg.Connection[Any]]:
+    owner = env.database("DATABASE_OWNER_URL")
+    with psycopg.connect(
+        host=owner["HOST"],
+        port=owner["PORT"],
+        user=owner["USER"],
+        password=owner["PASSWORD"],
+        dbname=connection.settings_dict["NAME"],
+        options="-c statement_timeout=60000",
+    ) as session:
+        yield session
+
+
+@pytest.fixture
+def city(transactional_db: None) -> Driver:
+    """Years of orders; a driver in it, with offers and held orders of their own. In one transaction: the guards are off
+    for nobody else, and never if this fails."""
+    with as_owner() as session:
+        session.execute("ALTER TABLE orders_order DISABLE TRIGGER USER")
+        for statement in POUR.split(";\n"):
+            if statement.strip():
+                session.execute(statement)
+        session.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        session.execute("ALTER TABLE orders_order ENABLE TRIGGER USER")
+    assert Order.objects.count() == ORDERS
+    driver = Driver.objects.order_by("pk")[DRIVERS // 2]
+    cast.move(driver, cast.FERRY_BUILDING)
+    return driver
+
+
+class Planned:
+    """Explains every query on the tables of orders and drivers before it runs, as the role that runs it."""
+
+    def __init__(self) -> None:
+        self.plans: list[dict[str, Any]] = []
+        self.roles: set[str] = set()
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.lstrip().startswith("SELECT") and any(table in sql for table in READERS):
+            cursor = context["cursor"]
+            cursor.cursor.execute("SELECT current_user")
+            self.roles.add(cursor.cursor.fetchone()[0])
+            execute("EXPLAIN (ANALYZE, FORMAT JSON) " + sql, params, many, context)
+            self.plans.append(cursor.cursor.fetchone()[0][0])
+        return execute(sql, params, many, context)
+
+    @property
+    def milliseconds(self) -> float:
+        return sum(plan["Execution Time"] for plan in self.plans)
+
+    def nodes(self) -> list[dict[str, Any]]:
+        found, left = [], [plan["Plan"] for plan in self.plans]
+        while left:
+            node = left.pop()
+            found.append(node)
+            left += node.get("Plans", [])
+        return found
+
+    def scans(self, table: str) -> set[str]:
+        return {node["Node Type"] for node in self.nodes() if node.get("Relation Name") == table}
+
+
+def planned(read: Callable[[], Any]) -> tuple[Planned, Any]:
+    plan = Planned()
+    with connection.execute_wrapper(plan):
+        return plan, read()
+
+
+INDEX_SCANS = {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
+
+
+def test_the_policies_use_the_indexes_and_a_sync_takes_less_than_five_milliseconds(city: Driver) -> None:
+    runs = [planned(lambda: selectors.sync_driver(driver_id=city.pk)) for _ in range(5)]
+    plan, sync = runs[-1]
+
+    assert (len(sync.offers) >= 5, len(sync.active) >= 2) == (True, True)
+    assert plan.roles == {"baton_driver"}
+    for run, _ in runs:
+        assert not [node for node in run.nodes() if node["Node Type"] == "Seq Scan"]
+        assert run.scans("orders_order")
+        assert run.scans("orders_order") <= INDEX_SCANS
+        assert run.scans("dispatch_offer") <= INDEX_SCANS
+    assert median(run.milliseconds for run, _ in runs) < SYNC_MS
+
+    held, offered = sync.active[0].pk, sync.offers[0].order_id
+    for order_id in (held, offered):
+        read, order = planned(lambda pk=order_id: selectors.order_for_driver(driver_id=city.pk, order_id=pk))  # type: ignore[misc]  # a default binds it
+        assert order.pk == order_id
+        check_read_by_id(read)
+
+    somebody_elses = Order.objects.filter(status="assigned").exclude(driver=city).values_list("pk", flat=True)[0]
+    read, _ = planned(lambda: refused(city, somebody_elses))
+    check_read_by_id(read)
+
+
+def check_read_by_id(read: Planned) -> None:
+    assert read.roles == {"baton_driver"}
+    assert read.scans("orders_order") == {"Index Scan"}
+    assert not [node for node in read.nodes() if node["Node Type"] == "Seq Scan"]
+    assert read.milliseconds < SYNC_MS
+
+
+def refused(driver: Driver, order_id: Any) -> None:
+    with pytest.raises(NotFound):
+        selectors.order_for_driver(driver_id=driver.pk, order_id=order_id)

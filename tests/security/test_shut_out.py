@@ -1,0 +1,190 @@
+"""A new password or a closed account ends every device and socket at once, by whatever door it came."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client as Browser
+from django.urls import reverse
+
+from dispatch import services
+from drivers import signin
+from drivers.errors import SignInRefused
+from drivers.models import DeviceToken, Driver, Presence
+from tests import cast, staff
+from tests.dispatch.live.rig import Client, token_of
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("plain_files")]
+
+Connect = Callable[..., Client]
+NEW = "a quite different horse"
+
+
+def root() -> Browser:
+    return staff.signed_in(User.objects.create_superuser("root", password=None))
+
+
+def posted(browser: Browser, url: str, **form: Any) -> None:
+    response = browser.post(url, form)
+    assert response.status_code == 302, response.content
+
+
+def drivers_page(user: User) -> None:
+    act = reverse("admin:drivers_driver_act", args=[user.driver.pk, "set-password"])
+    posted(root(), act, password=NEW)
+
+
+def users_password_page(user: User) -> None:
+    page = reverse("admin:auth_user_password_change", args=[user.pk])
+    posted(root(), page, password1=NEW, password2=NEW, usable_password="true")
+
+
+def no_password_at_all(user: User) -> None:
+    page = reverse("admin:auth_user_password_change", args=[user.pk])
+    posted(root(), page, **{"usable_password": "false", "unset-password": "1"})
+
+
+def users_page_deactivates(user: User) -> None:
+    joined = user.date_joined
+    posted(
+        root(),
+        reverse("admin:auth_user_change", args=[user.pk]),
+        username=user.username,
+        date_joined_0=joined.strftime("%Y-%m-%d"),
+        date_joined_1=joined.strftime("%H:%M:%S"),
+    )
+    assert User.objects.get(pk=user.pk).is_active is False
+
+
+def own_password_page(user: User) -> None:
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    posted(
+        staff.signed_in(User.objects.get(pk=user.pk)),
+        reverse("admin:password_change"),
+        old_password=cast.PASSWORD,
+        new_password1=NEW,
+        new_password2=NEW,
+    )
+
+
+def changepassword(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getpass", lambda *_, **__: NEW)
+    call_command("changepassword", user.username, verbosity=0)
+
+
+def in_python(user: User) -> None:
+    user.set_password(NEW)
+    user.save()
+
+
+def the_service(user: User) -> None:
+    assert services.set_driver_password(driver_id=user.driver.pk, password=NEW) == 1
+
+
+DOORS: list[Callable[[User], None]] = [
+    drivers_page,
+    users_password_page,
+    no_password_at_all,
+    users_page_deactivates,
+    own_password_page,
+    in_python,
+    the_service,
+]
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+def test_the_drivers_devices_and_sockets_are_gone_within_two_seconds(
+    connect_driver: Connect, alice: Driver, bob: Driver, door: Callable[[User], None]
+) -> None:
+    at_alice, at_bob = connect_driver(alice), connect_driver(bob)
+
+    door(User.objects.get(pk=alice.user_id))
+
+    assert at_alice.close_code(within=2) == 4001
+    assert not DeviceToken.objects.filter(user=alice.user_id).exists()
+    assert not Presence.objects.get(pk=alice.pk).is_online
+    assert at_bob.is_served()
+    assert DeviceToken.objects.filter(user=bob.user_id).count() == 1
+
+
+def test_the_command_that_changes_passwords_does_the_same(
+    connect_driver: Connect, alice: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_alice = connect_driver(alice)
+
+    changepassword(alice.user, monkeypatch)
+
+    assert at_alice.close_code(within=2) == 4001
+    assert not DeviceToken.objects.exists()
+
+
+def a_new_password(user: User) -> None:
+    user.set_password(NEW)
+    user.save()
+
+
+def deactivated(user: User) -> None:
+    user.is_active = False
+    user.save()
+
+
+def off_the_staff(user: User) -> None:
+    user.is_staff = user.is_superuser = False
+    user.save()
+
+
+@pytest.mark.parametrize("change", [a_new_password, deactivated, off_the_staff], ids=lambda change: change.__name__)
+def test_the_board_of_a_dispatcher_closes_too(
+    connect_board: Connect, dora: User, change: Callable[[User], None]
+) -> None:
+    at_dora, at_root = connect_board(dora), connect_board(cast.dispatcher("root"))
+
+    change(dora)
+
+    assert at_dora.close_code(within=2) == 4001
+    at_root.send(type="sync")
+    assert at_root.get("snapshot")
+
+
+def test_what_does_not_concern_signing_in_signs_nobody_out(connect_driver: Connect, alice: Driver) -> None:
+    at_alice = connect_driver(alice)
+    user = User.objects.get(pk=alice.user_id)
+
+    user.first_name = "Alice"
+    user.save()
+    # A sign-in, which hashes the password anew because the test's iterations are not the stored ones.
+    User.objects.filter(pk=user.pk).update(password="")
+    User.objects.filter(pk=user.pk).update(password=_old_hash())
+    assert User.objects.get(pk=user.pk).check_password(cast.PASSWORD)
+    assert User.objects.get(pk=user.pk).password != _old_hash()
+
+    assert at_alice.is_served()
+    assert DeviceToken.objects.filter(user=user).count() == 1
+
+
+def _old_hash() -> str:
+    from django.contrib.auth.hashers import PBKDF2PasswordHasher
+
+    return PBKDF2PasswordHasher().encode(cast.PASSWORD, "tests", iterations=500)
+
+
+def test_a_password_that_changes_while_somebody_signs_in_with_the_old_one_wins(
+    alice: Driver, rf: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old password was right when it was checked, and is not when the device would be registered."""
+    check = signin.authenticate
+
+    def checked_and_then_changed(**given: Any) -> Any:
+        user = check(**given)
+        services.set_driver_password(driver_id=alice.pk, password=NEW)
+        return user
+
+    monkeypatch.setattr(signin, "authenticate", checked_and_then_changed)
+
+    with pytest.raises(SignInRefused):
+        signin.sign_in(request=rf.post("/"), username="alice", password=cast.PASSWORD)
+
+    assert not DeviceToken.objects.exists()
+    assert token_of(alice)
