@@ -149,6 +149,17 @@ def speaks_json(request: HttpRequest) -> bool:
     return not request.path.startswith(("/admin/", "/driver/", "/static/"))
 
 
+#: What the middlewares within put on every response, and a problem document in its place needs, too.
+PROTECTIONS = (
+    "Content-Security-Policy",
+    "Cross-Origin-Opener-Policy",
+    "Referrer-Policy",
+    "Strict-Transport-Security",
+    "X-Content-Type-Options",
+    "X-Frame-Options",
+)
+
+
 class ProblemMiddleware:
     """Whatever refuses a request before or behind a view (unknown address, wrong host, a fault), the API answers with a
     problem document."""
@@ -165,7 +176,8 @@ class ProblemMiddleware:
             return response
         if response.status_code == 301 and request.method not in {"GET", "HEAD"}:
             # APPEND_SLASH: a client that followed would repeat it as a GET, without the body.
-            return problem_response(404, "not_found", "There is no such address; addresses here end with a slash.")
+            moved = "There is no such address; addresses here end with a slash."
+            return _instead(response, problem_response(404, "not_found", moved), PROTECTIONS)
         if response.status_code < 400 or request.path in OWN_DOCUMENTS:
             return response
         if response.headers.get("Content-Type", "").startswith(CONTENT_TYPE):
@@ -173,10 +185,15 @@ class ProblemMiddleware:
         status = response.status_code
         code = FRAMEWORK_CODES.get(status, "invalid")
         answer = problem_response(status, code, DETAILS.get(code, HTTPStatus(status).description or "Refused."))
-        for name in ("Retry-After", "Allow", "WWW-Authenticate"):
-            if name in response.headers:
-                answer.headers[name] = response.headers[name]
-        return answer
+        return _instead(response, answer, ("Retry-After", "Allow", "WWW-Authenticate", *PROTECTIONS))
+
+
+def _instead(response: HttpResponseBase, answer: HttpResponseBase, names: tuple[str, ...]) -> HttpResponseBase:
+    """The answer with those headers of the response that it takes the place of."""
+    for name in names:
+        if name in response.headers:
+            answer.headers[name] = response.headers[name]
+    return answer
 
 
 #: Says with a 503 what is not ready, in a document of its own (config/health.py).

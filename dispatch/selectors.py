@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce
 
 from dispatch.models import Offer, OfferStatus
 from drivers.access import as_driver
-from drivers.clock import ClockTimestamp, database_now
+from drivers.clock import ClockTimestamp
 from drivers.errors import NotFound
 from drivers.models import Driver, Presence
 from orders.lifecycle import HELD, Status
@@ -174,14 +174,14 @@ class Sync:
 
 def sync_driver(*, driver_id: int) -> Sync:
     """Read what the driver's screen should show, under the driver's own row level policies."""
-    with as_driver(driver_id):
+    with as_driver(driver_id) as now:
         offers = open_offers().filter(driver_id=driver_id).select_related("order").order_by("distance_m", "id")
         active = (
             Order.objects.filter(driver_id=driver_id, status__in=sorted(HELD))
             .select_related("contact")
             .order_by("assigned_at", "id")
         )
-        return Sync(server_time=database_now(), offers=list(offers), active=list(active))
+        return Sync(server_time=now, offers=list(offers), active=list(active))
 
 
 #: By hand, because a whole crowd asks it at once (dispatch/services/accept.py).

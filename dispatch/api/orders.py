@@ -211,9 +211,7 @@ class OrderDoor(Door):
         asker = self.principal
         if asker.owns(order) or not asker.sees_contacts:
             return show(order, asker)
-        return representations.order_for_staff(
-            order, look_at_contact(order_id=order.pk, actor=asker.actor, via="api")
-        )
+        return representations.order_for_staff(order, look_at_contact(order_id=order.pk, actor=asker.actor, via="api"))
 
     def patch(self, request: Request, order_id: UUID) -> Response:
         """Correct details of an order that nobody holds yet."""

@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 from dispatch import services
 from drivers.limits import Limit
 from drivers.models import Driver
-from orders.models import Order, OrderContact, OrderEvent
+from orders.models import ContactAccess, Order, OrderContact, OrderEvent
 from tests import cast
 from tests.dispatch.api import callers
 from tests.dispatch.api.callers import Caller, errors, order_of, placed, problem
@@ -342,3 +342,72 @@ def test_what_is_answered_is_kept_by_nobody_on_the_way(shop: Caller) -> None:
     placed(shop)
 
     assert shop.get("orders/").headers["Cache-Control"] == "no-store"
+
+
+# --- Who looks at customers ------------------------------------------------------------------------------------------
+
+
+def looks() -> list[tuple[str, str, str]]:
+    return list(ContactAccess.objects.order_by("pk").values_list("actor_type", "actor_name", "via"))
+
+
+def test_a_dispatchers_look_at_a_customer_is_on_record(shop: Caller, script: Caller) -> None:
+    order = placed(shop)
+    dora = callers.staff("dora", "orders.view_order", "orders.view_ordercontact")
+    path = f"orders/{order['id']}/"
+
+    shown = dora.get(path)
+    assert shown.json()["contact"] == order["contact"]
+    assert looks() == [("dispatcher", "dora", "api")]
+
+    # What is not sent again is not looked at again.
+    assert dora.get(path, **{"If-None-Match": shown.headers["ETag"]}).status_code == 304
+    assert len(looks()) == 1
+    assert script.get(path).json()["contact"] == order["contact"]
+    assert looks() == [("dispatcher", "dora", "api"), ("integrator", "Script", "api")]
+
+
+def test_the_sender_of_an_order_is_not_watched(shop: Caller) -> None:
+    order = placed(shop)
+
+    assert shop.get(f"orders/{order['id']}/").json()["contact"] == order["contact"]
+    assert shop.get("orders/").json()["results"] == [order]
+    assert looks() == []
+
+
+def test_staff_who_may_not_see_customers_are_shown_none(shop: Caller) -> None:
+    order = placed(shop)
+    vera = callers.staff("vera", "orders.view_order")
+
+    assert vera.get(f"orders/{order['id']}/").json() == {name: order[name] for name in order if name != "contact"}
+    assert looks() == []
+
+
+def test_lists_and_answers_to_acts_hold_no_customers_of_others(shop: Caller, script: Caller) -> None:
+    order = placed(shop)
+    dora = callers.staff(
+        "dora", "orders.view_order", "orders.dispatch_order", "orders.add_order", "orders.view_ordercontact"
+    )
+
+    said = [
+        dora.get("orders/"),
+        script.get("orders/"),
+        script.post(f"orders/{order['id']}/reoffer/"),
+        script.post(f"orders/{order['id']}/cancel/"),
+    ]
+
+    for answer in said:
+        assert answer.status_code == 200, answer.content
+        assert "Carol" not in answer.content.decode()
+    assert looks() == []
+
+
+def test_a_page_of_everybodys_orders_costs_the_same_queries_however_long_it_is(
+    shop: Caller, script: Caller, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(5):
+        placed(shop)
+    script.get("orders/")
+    # The key with its integrator, the note of its use, the orders.
+    with django_assert_num_queries(3):
+        assert len(ids(script.get("orders/"))) == 5
