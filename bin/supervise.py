@@ -133,7 +133,7 @@ class Supervisor:
         self.foreground: bool = options.foreground
         self.started_services: list[str] = options.started_services.split()
         self.children = [
-            Child("web", web_command(self.port)),
+            Child("web", web_command(self.port, environment.get("BATON_TRUSTED_PROXIES", ""))),
             Child("worker", manage("worker")),
         ]
         if options.demo:
@@ -272,16 +272,19 @@ def manage(name: str) -> list[str]:
     return [str(LOCAL / "venv/bin/python"), str(ROOT / "manage.py"), name]
 
 
-def web_command(port: int) -> list[str]:
-    # No deflate: 19 kB a socket instead of 54. No proxy headers: nothing stands before this server, so nobody may say
-    # that a request came from elsewhere.
+def web_command(port: int, trusted_proxies: str) -> list[str]:
+    # No deflate: 19 kB a socket instead of 54. No proxy headers unless somebody says which proxies stand before this
+    # server (BATON_TRUSTED_PROXIES, their addresses): otherwise anybody could say that a request came from elsewhere.
+    proxies = (
+        ["--proxy-headers", "--forwarded-allow-ips", trusted_proxies] if trusted_proxies else ["--no-proxy-headers"]
+    )
     words = f"""
         -m uvicorn config.asgi:application --host 127.0.0.1 --port {port}
         --ws websockets-sansio --ws-per-message-deflate false --ws-max-size 16384
         --timeout-graceful-shutdown 10 --timeout-keep-alive 30 --backlog 2048
-        --no-access-log --no-server-header --no-proxy-headers --log-level warning
+        --no-access-log --no-server-header --log-level warning
     """
-    return [str(LOCAL / "venv/bin/python"), *words.split()]
+    return [str(LOCAL / "venv/bin/python"), *words.split(), *proxies]
 
 
 def answers(port: int) -> bool:

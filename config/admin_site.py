@@ -3,9 +3,11 @@
 from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+
+from config.problems import throttled
 
 #: The menu: section → its lists, as (app.model, what people call it). Whatever is not named here comes after.
 MENU: dict[str, list[tuple[str, str]]] = {
@@ -34,6 +36,23 @@ class BatonAdminSite(AdminSite):
     index_title = "Back office"
     site_url = None
     empty_value_display = "–"
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Django's own, and attempts from one address are counted together with the drivers'."""
+        # Imported late: this module is read before the models are.
+        from drivers import signin
+        from drivers.errors import Throttled
+
+        if request.method != "POST":
+            return super().login(request, extra_context)
+        try:
+            signin.spend_attempt(request)
+        except Throttled as refusal:
+            return throttled(request, refusal.data["retry_after"])
+        response = super().login(request, extra_context)
+        if request.user.is_authenticated and response.status_code == 302:
+            signin.give_attempt_back(request)
+        return response
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         return super().index(request, {**(extra_context or {}), "tiles": _tiles(request)})

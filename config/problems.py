@@ -14,7 +14,7 @@ from django.shortcuts import render
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
-from drivers.errors import DomainError, Unavailable
+from drivers.errors import DomainError, Throttled, Unavailable
 from drivers.faults import as_domain_error
 
 log = logging.getLogger(__name__)
@@ -215,9 +215,18 @@ def locked_out(
     if speaks_json(request):
         # The sign-in door has already said so in its own words (drivers.errors.Throttled).
         return response
-    page = render(request, "problem.html", {"status": 429}, status=429)
-    page.headers["Retry-After"] = str(int(settings.AXES_COOLOFF_TIME.total_seconds()))
-    return page
+    return throttled(request, int(settings.AXES_COOLOFF_TIME.total_seconds()))
+
+
+def throttled(request: HttpRequest, seconds: int) -> HttpResponse:
+    """429, as a document or a page: try again after so many seconds, at least one."""
+    seconds = max(1, seconds)
+    if speaks_json(request):
+        response: HttpResponse = problem_response(429, "throttled", Throttled.sentence(), retry_after=seconds)
+    else:
+        response = render(request, "problem.html", {"status": 429, "seconds": seconds}, status=429)
+    response.headers["Retry-After"] = str(seconds)
+    return response
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

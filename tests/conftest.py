@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -14,8 +15,7 @@ from django.db import connections
 from django.test.utils import setup_databases, teardown_databases
 
 from config import env
-from drivers import signin
-from drivers.limits import Limit
+from drivers import limits
 from tests import cast
 
 
@@ -91,9 +91,9 @@ def _quick_passwords() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_refusals_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All tests sign in from the same address."""
-    monkeypatch.setattr(signin, "REFUSALS_PER_ADDRESS", Limit(per_second=0.5, burst=100))
+def _nothing_spent_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All tests ask from the same address, and Redis remembers it from one to the next."""
+    monkeypatch.setattr(limits, "SPACE", f"limit:{uuid4().hex}")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from drivers.limits import Limit
 from drivers.models import Driver
 
 #: Far above what an app does, also one that catches up after a tunnel; far below what one process can answer.
-REQUESTS_PER_DRIVER = Limit(per_second=30, burst=300)
+REQUESTS_PER_DRIVER = Limit("driver", per_second=30, burst=300)
 
 
 class DriverRate(BaseThrottle):

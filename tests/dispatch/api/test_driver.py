@@ -332,7 +332,7 @@ def test_a_parameter_that_there_is_not_is_named(app: Caller) -> None:
 
 
 def test_an_app_that_runs_wild_is_told_to_wait(app: Caller, bob: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "REQUESTS_PER_DRIVER", Limit(per_second=0.1, burst=2))
+    monkeypatch.setattr(base, "REQUESTS_PER_DRIVER", Limit("test", per_second=0.1, burst=2))
 
     assert [app.get("driver/").status_code for _ in range(2)] == [200, 200]
     response = app.get("driver/")

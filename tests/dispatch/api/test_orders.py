@@ -327,7 +327,7 @@ def test_wrong_methods_are_problem_documents(shop: Caller) -> None:
 def test_who_asks_too_often_is_told_to_wait_and_nobody_else(
     shop: Caller, other_shop: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dispatch.api.principals.REQUESTS_PER_CALLER", Limit(per_second=0.1, burst=2))
+    monkeypatch.setattr("dispatch.api.principals.REQUESTS_PER_CALLER", Limit("test", per_second=0.1, burst=2))
 
     assert [shop.get("orders/").status_code for _ in range(2)] == [200, 200]
     refused = shop.post("orders/", callers.body())

@@ -1,5 +1,6 @@
 """A driver's device in and out: passwords, tokens, tickets."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -155,7 +156,7 @@ def test_the_admin_is_locked_out_with_a_page(dora: User, client: Client, setting
 def test_one_password_tried_on_many_names_is_stopped(
     anybody: Caller, alice: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signin, "REFUSALS_PER_ADDRESS", Limit(per_second=0.001, burst=5))
+    monkeypatch.setattr(signin, "REFUSALS_PER_ADDRESS", Limit("test", per_second=0.001, burst=5))
     for number in range(5):
         problem(sign_in(anybody, f"user{number}", "Password1"), 401, "sign_in_refused")
 
@@ -163,6 +164,72 @@ def test_one_password_tried_on_many_names_is_stopped(
 
     assert problem(response, 429, "throttled")["retry_after"] == int(response.headers["Retry-After"]) > 900
     assert sign_in(Caller(Client(REMOTE_ADDR="203.0.113.9"))).status_code == 200
+
+
+def test_attempts_at_the_same_moment_all_count(anybody: Caller, alice: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One is spent before the password is looked at, and given back when it was right."""
+    monkeypatch.setattr(signin, "REFUSALS_PER_ADDRESS", Limit("test", per_second=0.001, burst=1))
+    looked_at: list[float] = []
+
+    def authenticate(**_: Any) -> None:
+        looked_at.append(signin.REFUSALS_PER_ADDRESS.wait("127.0.0.1"))
+
+    for _ in range(3):
+        assert sign_in(anybody).status_code == 200
+    monkeypatch.setattr(signin, "authenticate", authenticate)
+    problem(sign_in(anybody), 401, "sign_in_refused")
+    problem(sign_in(anybody), 429, "throttled")
+
+    assert len(looked_at) == 1
+    assert looked_at[0] > 0
+
+
+def test_staff_and_drivers_are_counted_together(
+    anybody: Caller, alice: Driver, dora: User, client: Client, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": PLAIN_FILES}}
+    monkeypatch.setattr(signin, "REFUSALS_PER_ADDRESS", Limit("test", per_second=0.001, burst=3))
+    right = {"username": "dora", "password": cast.PASSWORD}
+    for _ in range(4):
+        assert Client().post("/admin/login/", right).status_code == 302
+    for _ in range(2):
+        assert client.post("/admin/login/", {"username": "dora", "password": "wrong"}).status_code == 200
+    problem(sign_in(anybody, password="wrong"), 401, "sign_in_refused")
+
+    response = client.post("/admin/login/", right)
+
+    assert (response.status_code, response.wsgi_request.user.is_authenticated) == (429, False)
+    assert 990 < int(response.headers["Retry-After"]) <= 1000
+    problem(sign_in(anybody), 429, "throttled")
+    assert client.get("/admin/login/").status_code == 200
+
+
+def test_a_thousand_wrong_passwords_from_fifty_addresses_at_one_account(
+    alice: Driver, dora: User, client: Client, settings: Any
+) -> None:
+    """Those addresses are locked out, the driver at work notices nothing, and staff can unlock."""
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": PLAIN_FILES}}
+    app = phone(alice)
+    strangers = [Caller(Client(REMOTE_ADDR=f"203.0.113.{number}")) for number in range(1, 51)]
+
+    codes = Counter(
+        sign_in(stranger, password=f"guess {turn}").status_code for turn in range(20) for stranger in strangers
+    )
+
+    assert codes == {401: 50 * 9, 429: 50 * 11}
+    for stranger in strangers:
+        problem(sign_in(stranger), 429, "throttled")
+    assert app.get("driver/").status_code == 200
+    assert app.post("driver/heartbeat/", {"lat": 37.7955, "lng": -122.3937}).status_code == 200
+    assert sign_in(Caller(Client(REMOTE_ADDR="198.51.100.7"))).status_code == 200
+
+    User.objects.filter(pk=dora.pk).update(is_superuser=True)
+    client.force_login(dora)
+    attempts = AccessAttempt.objects.filter(ip_address="203.0.113.1")
+    ticked = {"action": "unlock", "index": 0, "_selected_action": [attempt.pk for attempt in attempts]}
+    assert client.post("/admin/axes/accessattempt/", ticked).status_code == 302
+    assert sign_in(strangers[0]).status_code == 200
+    problem(sign_in(strangers[1]), 429, "throttled")
 
 
 # --- Signing out -----------------------------------------------------------------------------------------------------
