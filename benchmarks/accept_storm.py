@@ -68,8 +68,8 @@ def make_drivers(count: int) -> list[str]:
     return [token for _, token in tokens]
 
 
-async def storm(url: str, order_id: str, tokens: list[str]) -> list[tuple[int, str, float]]:
-    """All at once: every connection is open before the first request is sent."""
+async def storm(url: str, order_ids: list[str], tokens: list[str]) -> list[tuple[int, str, float]]:
+    """Every token accepts the order beside it, all at once; status, code and seconds of each."""
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
@@ -78,7 +78,7 @@ async def storm(url: str, order_id: str, tokens: list[str]) -> list[tuple[int, s
             async with session.get(f"{url}/healthz") as response:
                 await response.read()
 
-        async def accept(token: str) -> tuple[int, str, float]:
+        async def accept(order_id: str, token: str) -> tuple[int, str, float]:
             began = time.perf_counter()
             async with session.post(
                 f"{url}/api/v1/orders/{order_id}/accept/", json={}, headers={"Authorization": f"Bearer {token}"}
@@ -87,7 +87,9 @@ async def storm(url: str, order_id: str, tokens: list[str]) -> list[tuple[int, s
                 return response.status, document.get("code", ""), time.perf_counter() - began
 
         await asyncio.gather(*(warm() for _ in range(10)))
-        return await asyncio.gather(*(accept(token) for token in tokens))
+        return await asyncio.gather(
+            *(accept(order_id, token) for order_id, token in zip(order_ids, tokens, strict=True))
+        )
 
 
 def main() -> int:
@@ -105,7 +107,7 @@ def main() -> int:
     offered = Offer.objects.filter(order=order).count()
 
     began = time.perf_counter()
-    answers = asyncio.run(storm(options.url, str(order.pk), tokens))
+    answers = asyncio.run(storm(options.url, [str(order.pk)] * len(tokens), tokens))
     took = time.perf_counter() - began
 
     seconds = sorted(answer[2] for answer in answers)
