@@ -1,5 +1,5 @@
-"""What row level security costs a driver: the sync, and an accept with the reading of its answer, with and without it, side by
-side in one run.
+"""What row level security costs a driver: the sync, and an accept with the reading of its answer, with and without it,
+side by side in one run.
 
     python benchmarks/row_level_security.py
 
@@ -60,12 +60,12 @@ def open_to_all_at(driver_id: int) -> Iterator[Any]:
 
 
 def without(act: Callable[[], Any], bare: Any) -> Any:
-    guarded = selectors.as_driver
-    selectors.as_driver = bare
+    module: Any = selectors
+    guarded, module.as_driver = module.as_driver, bare
     try:
         return act()
     finally:
-        selectors.as_driver = guarded
+        module.as_driver = guarded
 
 
 def timed(act: Callable[[], Any]) -> float:

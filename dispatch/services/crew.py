@@ -82,7 +82,7 @@ def set_driver_password(*, driver_id: int, password: str) -> int:
         if user is None:
             raise NotFound
         _check_password(password, user)
-        devices = DeviceToken.objects.filter(user=user).count()
+        devices: int = DeviceToken.objects.filter(user=user).count()
         user.set_password(password)
         # account_saved signs them out.
         user.save(update_fields=["password"])
@@ -99,7 +99,8 @@ def account_saved(instance: User, *, created: bool, raw: bool, update_fields: Co
         return
     with transaction.atomic():
         # Django sets `_password` with a new password, and clears it after the save.
-        has_new_password = instance._password is not None or not instance.has_usable_password()
+        is_new = getattr(instance, "_password", None) is not None
+        has_new_password = is_new or not instance.has_usable_password()
         if has_new_password or not instance.is_active:
             driver = Driver.objects.filter(user=instance.pk).only("pk").first()
             if driver is not None:

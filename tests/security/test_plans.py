@@ -35,7 +35,8 @@ CREATE TEMPORARY TABLE crew AS SELECT id, row_number() OVER (ORDER BY id) - 1 AS
 INSERT INTO orders_order (id, reference, pickup, pickup_address, dropoff, dropoff_address, vehicle, priority, payout,
     currency, metadata, status, expired, driver_id, version, created_at, release_at, auto_assign_at, expires_at,
     assigned_at, delivered_at)
-SELECT gen_random_uuid(), '', 'SRID=4326;POINT(-122.4 37.7)', 'A', 'SRID=4326;POINT(-122.4 37.7)', 'B', '', 0, 5, 'USD', '{{}}',
+SELECT gen_random_uuid(), '',
+       'SRID=4326;POINT(-122.4 37.7)', 'A', 'SRID=4326;POINT(-122.4 37.7)', 'B', '', 0, 5, 'USD', '{{}}',
        state, false, CASE WHEN state <> 'pending' THEN crew.id END, 3, made, made, made, now() + interval '1 hour',
        CASE WHEN state <> 'pending' THEN made END, CASE WHEN state = 'delivered' THEN made END
 FROM (SELECT n, now() - n * interval '1 second' AS made,
@@ -102,7 +103,7 @@ class Planned:
 
     @property
     def milliseconds(self) -> float:
-        return sum(plan["Execution Time"] for plan in self.plans)
+        return sum(float(plan["Execution Time"]) for plan in self.plans)
 
     def nodes(self) -> list[dict[str, Any]]:
         found, left = [], [plan["Plan"] for plan in self.plans]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client as Browser
@@ -174,14 +175,14 @@ def test_a_password_that_changes_while_somebody_signs_in_with_the_old_one_wins(
     alice: Driver, rf: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The old password was right when it was checked, and is not when the device would be registered."""
-    check = signin.authenticate
+    check = authenticate
 
     def checked_and_then_changed(**given: Any) -> Any:
         user = check(**given)
         services.set_driver_password(driver_id=alice.pk, password=NEW)
         return user
 
-    monkeypatch.setattr(signin, "authenticate", checked_and_then_changed)
+    monkeypatch.setattr("drivers.signin.authenticate", checked_and_then_changed)
 
     with pytest.raises(SignInRefused):
         signin.sign_in(request=rf.post("/"), username="alice", password=cast.PASSWORD)
