@@ -118,17 +118,16 @@ def test_a_cut_list_says_so(dispatcher: Client, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_every_way_of_searching_has_an_index(alice: Driver) -> None:
-    """Asked of the planner itself; sequential scans are made unattractive because the table is small here."""
+    """Asked of the planner itself; reading everything is made unattractive because the table is small here."""
     asked = Q(reference__istartswith="a-1") | Q(pk__range=(UUID(int=1), UUID(int=2))) | Q(driver__in=[alice.pk])
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off")
 
     plan = Order.objects.order_by().filter(asked).explain()
 
-    assert "Seq Scan" not in plan
+    # Which index on the driver or the id is the planner's own affair.
     assert "order_by_reference_start" in plan
-    assert "orders_order_pkey" in plan
-    assert "driver" in plan
+    assert plan.count("Bitmap Index Scan") == 3
 
 
 def test_the_front_page_counts_what_matters(dispatcher: Client, orders: dict[str, Order]) -> None:
