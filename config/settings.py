@@ -207,6 +207,11 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 # What the back office may upload (files count apart from DATA_UPLOAD_MAX_MEMORY_SIZE).
 MAX_UPLOAD_BYTES = env.integer("BATON_MAX_UPLOAD_BYTES", 10 * 1024 * 1024, minimum=1024)
+# One picture that a driver took at the door, as it is sent (orders/proofs.py makes it smaller); how many are made smaller
+# at once, and how many may be on their way besides.
+MAX_PROOF_BYTES = env.integer("BATON_MAX_PROOF_BYTES", 5 * 1024 * 1024, minimum=1024)
+MAX_PROOFS_AT_ONCE = env.integer("BATON_MAX_PROOFS_AT_ONCE", 2, minimum=1)
+MAX_PROOFS_WAITING = env.integer("BATON_MAX_PROOFS_WAITING", 30, minimum=1)
 # Requests inside Django at once, and how many may wait for a turn (config/gate.py); beyond: 503 with Retry-After.
 MAX_REQUESTS_AT_ONCE = env.integer("BATON_MAX_REQUESTS_AT_ONCE", 24, minimum=1)
 MAX_REQUESTS_WAITING = env.integer("BATON_MAX_REQUESTS_WAITING", 4000, minimum=1)

@@ -1,7 +1,7 @@
 """What django-q2 calls, by these names. Each is thin, takes ids only and may run twice."""
 
 from dispatch import services, sweeps
-from orders import contacts
+from orders import contacts, proofs
 
 
 def run_sweeps() -> str:
@@ -17,4 +17,7 @@ def sign_of_life() -> None:
 
 
 def erase_contacts() -> None:
+    """Customers and the pictures from their doors."""
     contacts.erase_contacts()
+    proofs.erase_proofs()
+    proofs.sweep_files()

@@ -25,6 +25,7 @@ from dispatch.services.expire import expire_orders
 from dispatch.services.feed import mark_offers_delivered, mark_offers_seen
 from dispatch.services.intake import cancel_order, correct_order, extend_order, place_order
 from dispatch.services.offers import offer_orders, reoffer_order
+from dispatch.services.proofs import keep_proof
 from dispatch.services.receipts import Done, Tap
 from drivers.services import Position, record_positions
 
@@ -47,6 +48,7 @@ __all__ = [
     "fail_order",
     "go_offline",
     "go_online",
+    "keep_proof",
     "mark_offers_delivered",
     "mark_offers_seen",
     "mark_silent_drivers_offline",
