@@ -210,7 +210,6 @@ class OrderAdmin(BatonAdmin[Order]):
                 "Content-Disposition": f'inline; filename="{proof.kind}-{proof.pk}.jpg"',
                 "X-Content-Type-Options": "nosniff",
                 "Content-Security-Policy": "default-src 'none'; sandbox",
-                "Cache-Control": "private, no-store",
             },
         )
 

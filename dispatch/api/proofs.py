@@ -71,7 +71,8 @@ class ProofsView(DriverView):
         if missing := {name: "This field is required." for name, given in required.items() if not given}:
             raise Invalid(**missing)
         taken_at = request.query_params.get("taken_at")
-        upload = request.data
+        # An empty body is never parsed.
+        upload: dict[str, Any] = {**request.data} if isinstance(request.data, dict) else {}
         if not upload.get("content"):
             raise Invalid(body="The picture itself is missing.")
         kept = services.keep_proof(

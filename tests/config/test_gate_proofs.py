@@ -35,9 +35,11 @@ def in_hand(driver: Driver) -> Order:
     return order
 
 
-def sent(server: Served, order: object, content: bytes, token: str = "", name: str = "p1", **options: bool) -> Answer:
+def sent(
+    server: Served, order: object, content: bytes, token: str = "", name: str = "p1", chunked: bool = False
+) -> Answer:
     path = f"/api/v1/orders/{getattr(order, 'pk', order)}/proofs/?kind=photo&action_id={name}"
-    return ask(server, path, method="POST", body=content, token=token, Content_Type="image/jpeg", **options)
+    return ask(server, path, method="POST", body=content, token=token, Content_Type="image/jpeg", chunked=chunked)
 
 
 def heavy() -> bytes:

@@ -220,7 +220,7 @@ def test_an_order_keeps_a_dozen_pictures(
     ],
 )
 def test_what_is_wrong_with_the_address_is_named(
-    app: Caller, order: Order, media: Path, query: dict[str, str], names: list[str]
+    app: Caller, order: Order, media: Path, query: dict[str, Any], names: list[str]
 ) -> None:
     assert sorted(errors(sent(app, order, **query))) == names
     assert nothing_was_kept(media)
