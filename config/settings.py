@@ -199,6 +199,23 @@ LIVE_SECONDS = env.integer("BATON_LIVE_SECONDS", 60, minimum=5)
 CONTACT_RETENTION_DAYS = env.integer("BATON_CONTACT_RETENTION_DAYS", 30, minimum=1)
 DEFAULT_CURRENCY = env.text("BATON_CURRENCY", "USD")
 
+# --- Web Push: off until there is a key (manage.py create_push_keys) ---------------------------------------------------
+
+PUSH_PRIVATE_KEY = env.text("BATON_PUSH_PRIVATE_KEY", "")
+# Where a push service finds whoever is responsible for this server: mailto:… or https://…
+PUSH_CONTACT = env.text("BATON_PUSH_CONTACT", "")
+if PUSH_PRIVATE_KEY and not (len(PUSH_PRIVATE_KEY) == 43 and PUSH_CONTACT.startswith(("mailto:", "https://"))):
+    raise ImproperlyConfigured(
+        "BATON_PUSH_PRIVATE_KEY must come from manage.py create_push_keys, with BATON_PUSH_CONTACT beside it."
+    )
+# The push services of Chrome, Firefox, Safari and Edge. A driver's device says where this server shall send something, so
+# it is never sent anywhere else; `*` is any public address.
+PUSH_HOSTS = env.words(
+    "BATON_PUSH_HOSTS", "fcm.googleapis.com,.push.services.mozilla.com,.push.apple.com,.notify.windows.com"
+)
+# Only for tests: this one origin may be anywhere and without TLS.
+PUSH_TEST_ORIGIN = env.text("BATON_PUSH_TEST_ORIGIN", "")
+
 # --- HTTP ------------------------------------------------------------------------------------------------------------
 
 # A request's body; the ASGI door refuses longer ones before they are read.

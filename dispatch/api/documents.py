@@ -113,6 +113,10 @@ COMPONENTS: Final[dict[str, Schema]] = {
         width=count(1),
         height=count(1),
     ),
+    "PushKey": document(
+        "For Web Push.",
+        public_key=nullable(STRING, "What to subscribe with (`applicationServerKey`); null: push is off here."),
+    ),
     "Figures": document(
         "A driver's day.",
         date={"type": "string", "format": "date"},

@@ -7,7 +7,7 @@ from typing import Any, Final
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.views import APIView
 
-from dispatch.api import acts, auth, dispatcher, driver, events, orders, proofs
+from dispatch.api import acts, auth, dispatcher, driver, events, orders, proofs, push
 from dispatch.api.documents import Schema, ref
 from dispatch.api.principals import OF_PERMISSION, OF_SCOPE, Door
 from drivers.http import MAX_PAGE_SIZE, PAGE_SIZE, StrictSerializer
@@ -246,6 +246,36 @@ CALLS: Final[dict[type[APIView], dict[str, Call]]] = {
             ),
             about="What the driver delivered, failed and gave back today, and what was paid for it.",
         )
+    },
+    push.PushView: {
+        "GET": Call(
+            id="push_key",
+            tag="driver",
+            summary="The key for Web Push",
+            who=(DRIVER_TOKEN,),
+            answer=("PushKey",),
+            about="What a browser needs to subscribe.",
+        ),
+        "POST": Call(
+            id="subscribe",
+            tag="driver",
+            summary="Wake this device",
+            who=(DRIVER_TOKEN,),
+            status=204,
+            body=push.SubscriptionSerializer,
+            codes=("not_found",),
+            about="From now on the device is told of offers that none of the driver's sockets took, until it signs out. The "
+            "same endpoint again takes the place of the first. `not_found`: push is off here.",
+        ),
+        "DELETE": Call(
+            id="unsubscribe",
+            tag="driver",
+            summary="Wake this device no more",
+            who=(DRIVER_TOKEN,),
+            status=204,
+            body=push.EndpointSerializer,
+            about="An endpoint that is not known is fine.",
+        ),
     },
     driver.HistoryView: {
         "GET": Call(

@@ -26,6 +26,7 @@ from dispatch.services.feed import mark_offers_delivered, mark_offers_seen
 from dispatch.services.intake import cancel_order, correct_order, extend_order, place_order
 from dispatch.services.offers import offer_orders, reoffer_order
 from dispatch.services.proofs import keep_proof
+from dispatch.services.push import push_offers
 from dispatch.services.receipts import Done, Tap
 from drivers.services import Position, record_positions
 
@@ -56,6 +57,7 @@ __all__ = [
     "offer_orders",
     "pick_up_order",
     "place_order",
+    "push_offers",
     "record_heartbeats",
     "record_positions",
     "register_driver",

@@ -15,7 +15,7 @@ from dispatch.api.base import DriverView
 from dispatch.api.orders import HasGrantOrIsDriver
 from dispatch.consumers import frames
 from dispatch.models import ActionReceipt, Offer
-from drivers.models import DeviceToken, Driver, Presence
+from drivers.models import DeviceToken, Driver, Presence, PushSubscription
 from orders.models import ContactAccess, DeliveryPin, DeliveryProof, Order, OrderContact, OrderEvent
 from orders.services import Contact, Place
 from tests import cast, pictures
@@ -55,6 +55,7 @@ def driver_doors() -> set[tuple[str, str]]:
     return doors
 
 
+SUBSCRIPTION = {"endpoint": "{bobs_endpoint}", "keys": {"p256dh": "x", "auth": "x"}}
 #: Sent as it is, to an address with a query.
 PICTURE: dict[str, Any] = {"picture": True}
 #: Doors that name an order: what they answer to somebody to whom it was never offered, and to an id that does not exist.
@@ -74,6 +75,10 @@ OWN_DOORS: dict[tuple[str, str], list[tuple[str, dict[str, Any] | None, int]]] =
     ("patch", "driver"): [("", {"is_online": True, "driver": "{bob}"}, 400), ("", {"id": "{bob}"}, 400)],
     ("post", "heartbeat"): [("", {**THING, "driver": "{bob}"}, 400), ("?driver={bob}", THING, 200)],
     ("get", "sync"): [("?driver={bob}", None, 200), ("?driver_id={bob}&order={order}", None, 200)],
+    ("get", "push"): [("?driver={bob}", None, 400), ("", None, 200)],
+    # Push is off, so a subscription that is right in itself finds nothing there.
+    ("post", "push"): [("", {"driver": "{bob}"}, 400), ("", SUBSCRIPTION, 404), ("?driver={bob}", SUBSCRIPTION, 400)],
+    ("delete", "push"): [("", {"endpoint": "{bobs_endpoint}"}, 204), ("", {"driver": "{bob}"}, 400)],
     ("get", "figures"): [("?driver={bob}", None, 400), ("?tz_offset_minutes=60", None, 200)],
     ("get", "driver-orders"): [
         ("?driver={bob}", None, 400),
@@ -140,7 +145,7 @@ def rows(model: type[Any], **of: Any) -> list[dict[str, Any]]:
     return list(model.objects.filter(**of).order_by("pk").values())
 
 
-WATCHED = (Order, OrderContact, DeliveryPin, DeliveryProof, OrderEvent, Offer, ActionReceipt, Driver)
+WATCHED = (Order, OrderContact, DeliveryPin, DeliveryProof, OrderEvent, Offer, ActionReceipt, Driver, PushSubscription)
 
 
 def everything(mallory: Driver) -> dict[str, Any]:
@@ -173,7 +178,15 @@ def victims_ids(bob: Driver, scene: dict[str, Order]) -> dict[str, str]:
     cursor = page["next"].split("cursor=")[1].split("&")[0]
     digest = DeviceToken.objects.filter(user=bob.user_id).first()
     assert digest is not None
-    return {"bob": str(bob.pk), "order": str(scene["held"].pk), "cursor": cursor, "bobs_digest": digest.digest}
+    endpoint = "https://fcm.googleapis.com/fcm/send/bob"
+    PushSubscription.objects.get_or_create(endpoint=endpoint, driver=bob, token=digest, p256dh="p", auth="a")
+    return {
+        "bob": str(bob.pk),
+        "order": str(scene["held"].pk),
+        "cursor": cursor,
+        "bobs_digest": digest.digest,
+        "bobs_endpoint": endpoint,
+    }
 
 
 def said_by(app: Http, method: str, url: str, body: dict[str, Any] | None) -> Any:

@@ -143,6 +143,7 @@ FORBIDDEN = {
     "read pictures": "SELECT * FROM orders_deliveryproof",
     "invent a picture": "INSERT INTO orders_deliveryproof (id, order_id, driver_id, action_id, kind, file, media_type,"
     " width, height) SELECT gen_random_uuid(), id, {me}, 'x', 'photo', '../x', 'image/jpeg', 1, 1 FROM orders_order",
+    "read where phones are woken": "SELECT * FROM drivers_pushsubscription",
     "read keys": "SELECT * FROM orders_apikey",
     "move somebody": "UPDATE drivers_presence SET is_online=true",
     "grow": "UPDATE drivers_driver SET capacity=50",
