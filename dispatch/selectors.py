@@ -187,7 +187,7 @@ class Sync:
     active: list[Order]
 
 
-#: Columns of `baton_driver_sync` (migration dispatch 0005): of the offer, of the order, of its contact. In the order of
+#: Columns of `baton_driver_sync` (migrations dispatch 0005, 0007): of the offer, of the order, of its contact. In the order of
 #: the models' fields, as `from_db` wants them.
 OFFER_COLUMNS = ["id", "distance_m", "delivered_at"]
 ORDER_COLUMNS = [
@@ -197,7 +197,7 @@ ORDER_COLUMNS = [
     *("assigned_at", "picked_up_at", "delivered_at", "cancelled_at", "failed_at"),
 ]
 PLACES = [ORDER_COLUMNS.index("pickup"), ORDER_COLUMNS.index("dropoff")]
-CONTACT_COLUMNS = ["order_id", "name", "phone", "notes"]
+CONTACT_COLUMNS = ["order_id", "name", "phone", "notes", "has_pin"]
 #: The time is there even when nothing else is.
 SYNC_SQL = """
 SELECT statement_timestamp(), mine.* FROM (SELECT) always LEFT JOIN LATERAL baton_driver_sync(%s) mine ON true
