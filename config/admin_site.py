@@ -13,6 +13,7 @@ from config.problems import throttled
 MENU: dict[str, list[tuple[str, str]]] = {
     "Orders": [("orders.Order", "Orders"), ("dispatch.Offer", "Offers"), ("orders.OrderEvent", "History")],
     "Drivers": [("drivers.Driver", "Drivers")],
+    "Reports": [("dispatch.ReportQuarter", "Shift report")],
     "Integrations": [("orders.Integrator", "Integrators"), ("orders.ApiKey", "API keys")],
     "Background": [
         ("dispatch.SweepHeartbeat", "Sweeps"),

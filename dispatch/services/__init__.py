@@ -25,6 +25,7 @@ from dispatch.services.expire import expire_orders
 from dispatch.services.feed import mark_offers_delivered, mark_offers_seen
 from dispatch.services.intake import cancel_order, correct_order, extend_order, place_order
 from dispatch.services.offers import offer_orders, reoffer_order
+from dispatch.services.quarters import settle_quarters
 from dispatch.services.receipts import Done, Tap
 from drivers.services import Position, record_positions
 
@@ -61,6 +62,7 @@ __all__ = [
     "release_order",
     "reoffer_order",
     "set_driver_password",
+    "settle_quarters",
     "sign_out",
     "sign_out_driver",
     "suspend_driver",
