@@ -4,9 +4,11 @@ from django.views.generic import RedirectView
 
 from config import health
 from config.api_docs import DocsDoor, SchemaDoor
+from dispatch.admin import board
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/board/", admin.site.admin_view(board.page), name="board"),
     path("admin/", admin.site.urls),
     path("healthz", health.alive),
     path("readyz", health.ready),

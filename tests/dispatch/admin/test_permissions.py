@@ -44,6 +44,7 @@ SUPERVISOR = DISPATCHER | {
 }
 PAGES = {
     "": DISPATCHER,
+    "board/": {"orders.view_order"},
     "orders/order/": {"orders.view_order"},
     "orders/order/add/": {"orders.add_order"},
     "orders/orderevent/": {"orders.view_orderevent"},
@@ -98,9 +99,9 @@ def test_the_menu_leads_only_to_what_one_may_see(dispatcher: Client, supervisor:
         apps = client.get("/admin/").context["available_apps"]
         return {app["name"]: [model["name"] for model in app["models"]] for app in apps}
 
-    assert menu(dispatcher) == {"Orders": ["Orders", "Offers", "History"], "Drivers": ["Drivers"]}
+    assert menu(dispatcher) == {"Orders": ["Console", "Orders", "Offers", "History"], "Drivers": ["Drivers"]}
     assert menu(supervisor) == {
-        "Orders": ["Orders", "Offers", "History"],
+        "Orders": ["Console", "Orders", "Offers", "History"],
         "Drivers": ["Drivers"],
         "Integrations": ["Integrators", "API keys"],
         "Background": ["Sweeps", "Schedules", "Queue", "Failed tasks", "Successful tasks"],
