@@ -117,7 +117,7 @@ class ReportQuarter(models.Model):
     offers_seen = models.PositiveIntegerField()
     offers_accepted = models.PositiveIntegerField()
     offers_declined = models.PositiveIntegerField()
-    #: Whole seconds from release to the (last) assignment and to the delivery, one per order: exact percentiles of any range.
+    #: Whole seconds from release to the (last) assignment and to the delivery, one per order: for exact percentiles.
     to_assign = ArrayField(models.PositiveIntegerField())
     to_deliver = ArrayField(models.PositiveIntegerField())
     settled_at = models.DateTimeField()

@@ -6,7 +6,7 @@ row (`ReportQuarter`), the rest from the orders themselves, by one and the same 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -80,7 +80,7 @@ BINS_SQL = f"""
 WITH quarters AS MATERIALIZED (
     SELECT starts_at, orders, delivered, failed, cancelled, ran_out, offers, offers_seen, offers_accepted, offers_declined,
            to_assign, to_deliver, 0 AS waiting, 0 AS expired, 0 AS assigned, 0 AS picked_up
-    FROM dispatch_reportquarter WHERE starts_at >= %(start)s AND starts_at < %(end)s
+    FROM dispatch_reportquarter WHERE starts_at = ANY(%(settled)s::timestamptz[])
     UNION ALL ({QUARTERS_SQL})
 ), binned AS MATERIALIZED (SELECT date_trunc(%(bin)s, starts_at, %(zone)s) AS bin, * FROM quarters)
 SELECT counts.*, assign.p, deliver.p
@@ -225,20 +225,19 @@ def report_bins(period: Period) -> tuple[Bin, list[Bin]]:
     """The whole period and each hour or day of it in which an order was released. Seconds, exact percentiles."""
     start, end = _ceil(period.start), _floor(period.end)
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         cursor.execute(
             "SELECT starts_at FROM dispatch_reportquarter WHERE starts_at >= %s AND starts_at < %s", [start, end]
         )
-        counted_anew = in_spans(_without({row[0] for row in cursor.fetchall()}, period.start, period.end))
+        # By name from here on: what is settled meanwhile must not be counted twice.
+        settled = {row[0] for row in cursor.fetchall()}
         by_index(cursor)
         cursor.execute(
             BINS_SQL,
             {
-                "start": start,
-                "end": end,
+                "settled": list(settled),
                 "bin": period.bin,
                 "zone": str(period.zone),
-                **counted_anew,
+                **in_spans(_without(settled, period.start, period.end)),
             },
         )
         rows = [_bin(row) for row in cursor.fetchall()]
@@ -256,7 +255,7 @@ def _times(found: list[int] | None) -> Times:
 
 
 def _floor(moment: datetime) -> datetime:
-    return datetime.fromtimestamp(moment.timestamp() // 900 * 900, tz=moment.tzinfo)
+    return datetime.fromtimestamp(moment.timestamp() // 900 * 900, tz=UTC)
 
 
 def _ceil(moment: datetime) -> datetime:
@@ -293,20 +292,24 @@ def by_index(cursor: Any) -> None:
 
 def driver_hours(period: Period, *, by: str = "working", limit: int | None = None) -> tuple[list[DriverHours], int]:
     """Drivers who were on duty or had an order in hand within the period, and how many there are without the limit."""
-    rows = list(_driver_rows(period, by=by, limit=limit))
+    with connection.cursor() as cursor:
+        rows = _ask_for_drivers(cursor, period, by=by, limit=limit).fetchall()
     return [DriverHours(*row[:-1]) for row in rows], rows[0][-1] if rows else 0
 
 
-def _driver_rows(period: Period, *, by: str, limit: int | None) -> Iterator[tuple[Any, ...]]:
-    end = min(period.end, database_now())
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"{DRIVERS_SQL} ORDER BY {ORDERS_OF_DRIVERS[by]} LIMIT %(limit)s",
-            {
-                "start": period.start,
-                "end": max(end, period.start),
-                "earliest": period.start - LONGEST_IN_HAND,
-                "limit": limit,
-            },
-        )
-        yield from cursor.fetchall()
+def each_driver(period: Period) -> Iterator[DriverHours]:
+    """All of them by name, a few hundred at a time."""
+    with transaction.atomic(), connection.chunked_cursor() as cursor:
+        _ask_for_drivers(cursor, period, by="name", limit=None)
+        while rows := cursor.fetchmany(500):
+            yield from (DriverHours(*row[:-1]) for row in rows)
+
+
+def _ask_for_drivers(cursor: Any, period: Period, *, by: str, limit: int | None) -> Any:
+    # What is going on now has lasted until now.
+    end = max(period.start, min(period.end, database_now()))
+    cursor.execute(
+        f"{DRIVERS_SQL} ORDER BY {ORDERS_OF_DRIVERS[by]} LIMIT %(limit)s",
+        {"start": period.start, "end": end, "earliest": period.start - LONGEST_IN_HAND, "limit": limit},
+    )
+    return cursor

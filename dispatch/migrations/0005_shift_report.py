@@ -18,7 +18,7 @@ ALTER TABLE dispatch_reportquarter DISABLE ROW LEVEL SECURITY;
 
 
 def let_supervisors_read(apps, schema_editor):
-    """As in 0003: Django makes permissions only after all migrations, so this one is made here, under the name it will have."""
+    """As in 0003: Django makes permissions only after all migrations, so this one is made here, under its later name."""
     content_type, _ = apps.get_model("contenttypes", "ContentType").objects.get_or_create(
         app_label="dispatch", model="reportquarter"
     )
