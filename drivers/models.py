@@ -78,8 +78,8 @@ class Presence(models.Model):
     class Meta:
         verbose_name_plural = "presence"
         triggers = [
-            # Whoever changes duty (the driver, a dispatcher, the sweep, the heartbeat that ends a silence) leaves a record of
-            # it. The condition is all that a ping costs.
+            # Whoever changes duty (the driver, a dispatcher, the sweep, the heartbeat that ends a silence) leaves a record.
+            # The condition is all that a ping costs.
             pgtrigger.Trigger(
                 name="presence_records_duty",
                 operation=pgtrigger.Update,

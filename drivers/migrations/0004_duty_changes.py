@@ -45,7 +45,8 @@ class Migration(migrations.Migration):
                 name="presence_records_duty",
                 sql=pgtrigger.compiler.UpsertTriggerSql(
                     condition='WHEN (OLD."is_online" IS DISTINCT FROM (NEW."is_online"))',
-                    func="INSERT INTO drivers_dutychange (driver_id, at, is_online, silent) VALUES (NEW.driver_id, clock_timestamp(), NEW.is_online, NEW.silent_since IS NOT NULL); RETURN NULL;",
+                    func="INSERT INTO drivers_dutychange (driver_id, at, is_online, silent)"
+                    " VALUES (NEW.driver_id, clock_timestamp(), NEW.is_online, NEW.silent_since IS NOT NULL); RETURN NULL;",
                     hash="a4f6a7431903f5c0235f01649e7fc1604e791c3b",
                     operation="UPDATE",
                     pgid="pgtrigger_presence_records_duty_ed081",
