@@ -97,9 +97,9 @@ export function createFleet(liveSeconds) {
       return count;
     },
 
-    clear() {
-      slots.clear();
-      count = 0;
+    /** Forget everybody who is not among these. @param {{has: (id: number) => boolean}} drivers */
+    keep(drivers) {
+      for (let at = count - 1; at >= 0; at -= 1) if (!drivers.has(/** @type {number} */ (ids[at]))) remove(at);
     },
 
     /** Take in a driver as the store knows them now. @param {Driver} driver */
@@ -201,7 +201,9 @@ export function createFleet(liveSeconds) {
 
   /** Taken off duty by the server because nobody heard of them: still of interest for a while. @param {Driver} driver */
   function isSilentLately(driver) {
-    return Boolean(driver.last_seen) && fleet.epoch > 0 && fleet.epoch - Date.parse(driver.last_seen ?? "") / 1000 < 600;
+    return (
+      Boolean(driver.last_seen) && fleet.epoch > 0 && fleet.epoch - Date.parse(driver.last_seen ?? "") / 1000 < 600
+    );
   }
 
   /** @param {number} id */

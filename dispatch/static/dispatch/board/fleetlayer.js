@@ -3,6 +3,7 @@
 
 import { STATES, STRIDE } from "./fleet.js";
 
+/** @import {Map as MapLibreMap} from "maplibre-gl" */
 /**
  * @typedef {ReturnType<typeof import("./fleet.js").createFleet>} Fleet
  * @typedef {[number, number, number]} Colour 0 to 1
@@ -10,7 +11,7 @@ import { STATES, STRIDE } from "./fleet.js";
  */
 
 /** Radius of a driver's dot in pixels; the quad has room for the arrow and the edge. */
-export const DOT_PX = 7;
+export const DOT_PX = 6;
 const QUAD_PX = 15;
 
 const VERTEX = `#version 300 es
@@ -52,7 +53,7 @@ void main() {
     float s = sin(heading), c = cos(heading);
     vec2 turned = vec2(at.x * c + at.y * s, at.x * -s + at.y * c);
     float along = -turned.y;
-    float tip = max(abs(turned.x) * 0.82 + along * 0.57 - dot_radius * 1.02, -along);
+    float tip = max(abs(turned.x) * 0.8 + (along - dot_radius * 1.75) * 0.6, dot_radius * 0.3 - along);
     shape = min(shape, tip);
   }
   float outer = cover(shape - 1.5);
@@ -88,7 +89,7 @@ export function createFleetLayer(fleet, ask) {
   let array = null;
   /** @type {Record<string, WebGLUniformLocation | null>} */
   let uniforms = {};
-  /** @type {import("maplibre-gl").Map | null} */
+  /** @type {MapLibreMap | null} */
   let map = null;
   let stale = true;
 
@@ -105,7 +106,7 @@ export function createFleetLayer(fleet, ask) {
       map?.triggerRepaint();
     },
 
-    /** @param {import("maplibre-gl").Map} into @param {WebGL2RenderingContext} gl */
+    /** @param {MapLibreMap} into @param {WebGL2RenderingContext} gl */
     onAdd(into, gl) {
       map = into;
       stale = true;
@@ -140,7 +141,7 @@ export function createFleetLayer(fleet, ask) {
       gl.bindVertexArray(null);
     },
 
-    /** @param {import("maplibre-gl").Map} _map @param {WebGL2RenderingContext} gl */
+    /** @param {MapLibreMap} _map @param {WebGL2RenderingContext} gl */
     onRemove(_map, gl) {
       gl.deleteProgram(program);
       gl.deleteBuffer(instances);
