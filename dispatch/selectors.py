@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import BooleanField, Case, Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 
-from dispatch.models import Offer, OfferStatus
+from dispatch.models import REFUSED, Offer, OfferStatus
 from drivers.access import as_driver
 from drivers.clock import ClockTimestamp
 from drivers.errors import NotFound
@@ -73,12 +73,12 @@ def with_load(drivers: QuerySet[Driver]) -> QuerySet[Driver]:
 
 
 def eligible_presences(order: Order) -> QuerySet[Presence]:
-    """Live drivers with room, the right vehicle, who have not declined this order."""
-    declined = Offer.objects.filter(order_id=order.pk, driver_id=OuterRef("driver_id"), status=OfferStatus.DECLINED)
+    """Live drivers with room, the right vehicle, who have not declined this order and were not relieved of it."""
+    refused = Offer.objects.filter(order_id=order.pk, driver_id=OuterRef("driver_id"), status__in=REFUSED)
     presences = live_presences().annotate(load=Coalesce(_loads(), 0)).filter(load__lt=F("driver__capacity"))
     if order.vehicle:
         presences = presences.filter(driver__vehicle=order.vehicle)
-    return presences.filter(~Exists(declined))
+    return presences.filter(~Exists(refused))
 
 
 def nearby_drivers(*, order_id: UUID, radius_km: float, limit: int | None = None) -> list[Candidate]:

@@ -2,7 +2,14 @@
 
 from dispatch.selectors import nearby_drivers
 from dispatch.services.accept import accept_order, decline_order
-from dispatch.services.assign import assign_order, assign_order_to_nearest, unassign_order
+from dispatch.services.assign import (
+    assign_order,
+    assign_order_to_nearest,
+    pin_order,
+    reassign_order,
+    unassign_order,
+    unpin_order,
+)
 from dispatch.services.auto_assign import auto_assign
 from dispatch.services.carry import deliver_order, fail_order, pick_up_order, release_order
 from dispatch.services.cleaning import clean_up
@@ -26,6 +33,7 @@ from dispatch.services.feed import mark_offers_delivered, mark_offers_seen
 from dispatch.services.intake import cancel_order, correct_order, extend_order, place_order
 from dispatch.services.offers import offer_orders, reoffer_order
 from dispatch.services.receipts import Done, Tap
+from dispatch.services.undo import undo_act, undo_of
 from drivers.services import Position, record_positions
 
 __all__ = [
@@ -53,7 +61,9 @@ __all__ = [
     "nearby_drivers",
     "offer_orders",
     "pick_up_order",
+    "pin_order",
     "place_order",
+    "reassign_order",
     "record_heartbeats",
     "record_positions",
     "register_driver",
@@ -65,4 +75,7 @@ __all__ = [
     "sign_out_driver",
     "suspend_driver",
     "unassign_order",
+    "undo_act",
+    "undo_of",
+    "unpin_order",
 ]

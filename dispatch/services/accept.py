@@ -103,10 +103,19 @@ def _seconds(now: datetime, then: datetime | None) -> int:
     return max(0, int((now - then).total_seconds())) if then else 0
 
 
-def hand_over(order: Order, driver: Driver, *, actor: actors.Actor, data: dict[str, object], now: datetime) -> None:
+def hand_over(
+    order: Order,
+    driver: Driver,
+    *,
+    actor: actors.Actor,
+    data: dict[str, Any],
+    now: datetime,
+    pinned: bool = False,
+) -> None:
     """The one place where somebody comes to hold an order: both rows locked and judged by the caller.
 
-    The other drivers' offers of it lapse, and so do this driver's other offers once there is no room left.
+    The other drivers' offers of it lapse, and so do this driver's other offers once there is no room left. `pinned`: a
+    dispatcher chose this driver by hand.
     """
     event = changes.change(
         order,
@@ -117,6 +126,7 @@ def hand_over(order: Order, driver: Driver, *, actor: actors.Actor, data: dict[s
         status=Status.ASSIGNED,
         driver_id=driver.pk,
         assigned_at=now,
+        pinned=pinned,
     )
     close_offers_of_order(order, "order_taken", now=now, holder_id=driver.pk)
     if load_of(driver.pk) >= driver.capacity:

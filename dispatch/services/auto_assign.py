@@ -9,11 +9,12 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from dispatch.candidates import Free, Room, free_drivers, nearest_free_drivers
 from dispatch.locks import loads_of, lock_available_drivers, lock_available_orders
 from dispatch.matching import match_orders
-from dispatch.models import Offer, OfferStatus
+from dispatch.models import REFUSED, Offer
 from dispatch.selectors import Candidate, live_presences
 from dispatch.services.accept import Handover, hand_over_all
 from dispatch.services.batches import together
@@ -41,7 +42,9 @@ def auto_assign() -> int:
     are skipped, not waited for: the next tick, or that somebody, deals with them.
     """
     began = time.monotonic()
-    due = orders_on_offer().filter(auto_assign_at__lte=ClockTimestamp()).order_by("-priority", "auto_assign_at", "pk")
+    due = (
+        _orders_left_to_us().filter(auto_assign_at__lte=ClockTimestamp()).order_by("-priority", "auto_assign_at", "pk")
+    )
     waiting = list(due.values_list("pk", "version")[:ASSIGN_AT_MOST])
     assigned = 0
     for start in range(0, len(waiting), ASSIGN_BATCH):
@@ -55,6 +58,11 @@ def auto_assign() -> int:
     return assigned
 
 
+def _orders_left_to_us() -> QuerySet[Order]:
+    """Those on offer that no dispatcher holds out of auto-assignment."""
+    return orders_on_offer().filter(pinned=False)
+
+
 def _assign_batch(versions: Mapping[UUID, int]) -> set[UUID]:
     """Those of the orders that were assigned; candidates are looked up before anything is locked."""
     free = free_drivers()
@@ -62,7 +70,7 @@ def _assign_batch(versions: Mapping[UUID, int]) -> set[UUID]:
         dict.fromkeys(versions, CANDIDATES_WEIGHED),
         free,
         radius_km=max(settings.ASSIGN_RADII_KM),
-        without=[OfferStatus.DECLINED],
+        without=REFUSED,
     )
     done: set[UUID] = set()
 
@@ -84,12 +92,10 @@ class Match:
 def _assign_together(versions: Mapping[UUID, int], found: Mapping[UUID, Sequence[Candidate]], free: Free) -> set[UUID]:
     """Assign those of the orders that are still as they were seen (`versions`), to candidates who still have room."""
     with transaction.atomic(durable=True):
-        still_due = orders_on_offer().filter(pk__in=versions).order_by("pk")
+        still_due = _orders_left_to_us().filter(pk__in=versions).order_by("pk")
         orders = {order.pk: order for order in lock_available_orders(still_due) if order.version == versions[order.pk]}
-        declined = set(
-            Offer.objects.filter(order__in=orders, status=OfferStatus.DECLINED).values_list("order_id", "driver_id")
-        )
-        candidates = {pk: [c for c in found[pk] if (pk, c.driver_id) not in declined] for pk in orders}
+        refused = set(Offer.objects.filter(order__in=orders, status__in=REFUSED).values_list("order_id", "driver_id"))
+        candidates = {pk: [c for c in found[pk] if (pk, c.driver_id) not in refused] for pk in orders}
         rooms = _Rooms(free.rooms)
         matches = _match(orders, candidates, rooms)
         now = database_now()
