@@ -12,6 +12,10 @@ from django.contrib.gis.geos import Point
 from django.db import connection
 
 from dispatch.models import OfferStatus
+from dispatch.selectors import Candidate, nearby_drivers_of
+from drivers.clock import database_now
+from drivers.models import Driver
+from orders.models import Order
 
 
 class Verdict(StrEnum):
@@ -110,3 +114,48 @@ def _judge(load: int, capacity: int, barrier: str, offer: str) -> Verdict:
     if offer in {OfferStatus.DECLINED, OfferStatus.BARRED}:
         return Verdict(offer)
     return Verdict.AT_CAPACITY if load >= capacity else Verdict.ELIGIBLE
+
+
+#: Nearest drivers that the console looks at for one order, and of either kind that it shows.
+LOOKED_AT = 100
+SHOWN = 20
+
+Candidates = tuple[list[Considered], list[Considered]]
+
+
+def candidates_for(order: Order, *, radius_km: float) -> Candidates:
+    """The nearest who could take the order, and the nearest who could not; nearest first."""
+    near = considered_for([order.pk], radius_km=radius_km, limit=LOOKED_AT).get(order.pk, [])
+    return _sort_out(near, order, radius_km)
+
+
+def candidates_at(pickup: Point, *, vehicle: str, radius_km: float) -> Candidates:
+    """The same for an order that does not exist yet."""
+    near = considered_at(pickup, vehicle=vehicle, radius_km=radius_km, limit=LOOKED_AT)
+    return _sort_out(near, Order(pickup=pickup, vehicle=vehicle), radius_km)
+
+
+def _sort_out(near: list[Considered], order: Order, radius_km: float) -> Candidates:
+    free = [one for one in near if one.verdict is Verdict.ELIGIBLE]
+    if len(free) < SHOWN and len(near) == LOOKED_AT:
+        # Everybody near is busy: those who are not are farther than this looked.
+        farther = nearby_drivers_of(order, radius_km=radius_km, limit=SHOWN)
+        drivers = Driver.objects.in_bulk([candidate.driver_id for candidate in farther])
+        now = database_now()
+        free = [_free(drivers[one.driver_id], one, now) for one in farther if one.driver_id in drivers]
+    return free[:SHOWN], [one for one in near if one.verdict is not Verdict.ELIGIBLE][:SHOWN]
+
+
+def _free(driver: Driver, candidate: Candidate, now: datetime) -> Considered:
+    age = round((now - candidate.located_at).total_seconds()) if candidate.located_at else None
+    return Considered(
+        driver_id=driver.pk,
+        name=driver.name,
+        vehicle=str(driver.vehicle),
+        distance_m=candidate.distance_m,
+        located_at=candidate.located_at,
+        position_age_s=age,
+        load=candidate.load,
+        capacity=candidate.capacity,
+        verdict=Verdict.ELIGIBLE,
+    )

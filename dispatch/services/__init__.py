@@ -31,9 +31,10 @@ from dispatch.services.duty import (
 from dispatch.services.expire import expire_orders
 from dispatch.services.feed import mark_offers_delivered, mark_offers_seen
 from dispatch.services.intake import cancel_order, correct_order, extend_order, place_order
+from dispatch.services.messages import mark_message_read, send_message
 from dispatch.services.offers import offer_orders, reoffer_order
 from dispatch.services.receipts import Done, Tap
-from dispatch.services.undo import undo_act, undo_of
+from dispatch.services.undo import order_of_undo, undo_act, undo_of
 from drivers.services import Position, record_positions
 
 __all__ = [
@@ -55,11 +56,13 @@ __all__ = [
     "fail_order",
     "go_offline",
     "go_online",
+    "mark_message_read",
     "mark_offers_delivered",
     "mark_offers_seen",
     "mark_silent_drivers_offline",
     "nearby_drivers",
     "offer_orders",
+    "order_of_undo",
     "pick_up_order",
     "pin_order",
     "place_order",
@@ -70,6 +73,7 @@ __all__ = [
     "reinstate_driver",
     "release_order",
     "reoffer_order",
+    "send_message",
     "set_driver_password",
     "sign_out",
     "sign_out_driver",

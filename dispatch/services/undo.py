@@ -84,6 +84,11 @@ def undo_of(*, order: Order, actor: Actor) -> Undo | None:
     ).first()
 
 
+def order_of_undo(*, undo_id: UUID) -> UUID | None:
+    """Which order an undo is about."""
+    return Undo.objects.filter(pk=undo_id).values_list("order_id", flat=True).first()
+
+
 def undo_act(*, undo_id: UUID, actor: Actor) -> Order:
     """Restore who held the order before the act: the earlier holder, or nobody, with the time it had left then.
 
