@@ -197,6 +197,8 @@ EXPIRE_AFTER_SECONDS = env.integer("BATON_EXPIRE_AFTER_SECONDS", 120, minimum=1)
 LIVE_SECONDS = env.integer("BATON_LIVE_SECONDS", 60, minimum=5)
 # A customer's name, phone and notes are erased so long after the order's final state.
 CONTACT_RETENTION_DAYS = env.integer("BATON_CONTACT_RETENTION_DAYS", 30, minimum=1)
+# What dispatchers wrote to drivers is erased after so long, read or not.
+MESSAGE_RETENTION_DAYS = env.integer("BATON_MESSAGE_RETENTION_DAYS", 30, minimum=1)
 DEFAULT_CURRENCY = env.text("BATON_CURRENCY", "USD")
 
 # --- The console's map -----------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import BooleanField, Case, Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 
-from dispatch.models import Offer, OfferStatus
+from dispatch.models import REFUSED, Message, Offer, OfferStatus
 from drivers.access import as_driver
 from drivers.clock import ClockTimestamp
 from drivers.errors import NotFound
@@ -24,6 +24,9 @@ from orders.models import Order
 #: A distance on the sphere (`<->`) and on the spheroid differ by less than this factor (flattening is 1/298; the mean
 #: sphere is off by at most 0.56 % along a meridian at the poles).
 SPHERE_SLACK = 1.007
+
+#: Messages that a driver's screen shows at most.
+MESSAGES_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +76,12 @@ def with_load(drivers: QuerySet[Driver]) -> QuerySet[Driver]:
 
 
 def eligible_presences(order: Order) -> QuerySet[Presence]:
-    """Live drivers with room, the right vehicle, who have not declined this order."""
-    declined = Offer.objects.filter(order_id=order.pk, driver_id=OuterRef("driver_id"), status=OfferStatus.DECLINED)
+    """Live drivers with room, the right vehicle, who have not declined this order and were not relieved of it."""
+    refused = Offer.objects.filter(order_id=order.pk, driver_id=OuterRef("driver_id"), status__in=REFUSED)
     presences = live_presences().annotate(load=Coalesce(_loads(), 0)).filter(load__lt=F("driver__capacity"))
     if order.vehicle:
         presences = presences.filter(driver__vehicle=order.vehicle)
-    return presences.filter(~Exists(declined))
+    return presences.filter(~Exists(refused))
 
 
 def nearby_drivers(*, order_id: UUID, radius_km: float, limit: int | None = None) -> list[Candidate]:
@@ -170,6 +173,8 @@ class Sync:
     server_time: datetime
     offers: list[Offer]
     active: list[Order]
+    #: What dispatchers wrote and the driver has not read, oldest first; the latest MESSAGES_SHOWN.
+    messages: list[Message]
 
 
 def sync_driver(*, driver_id: int) -> Sync:
@@ -181,7 +186,8 @@ def sync_driver(*, driver_id: int) -> Sync:
             .select_related("contact")
             .order_by("assigned_at", "id")
         )
-        return Sync(server_time=now, offers=list(offers), active=list(active))
+        unread = Message.objects.filter(driver_id=driver_id, read_at=None).order_by("-pk")[:MESSAGES_SHOWN]
+        return Sync(server_time=now, offers=list(offers), active=list(active), messages=[*reversed(unread)])
 
 
 #: By hand, because a whole crowd asks it at once (dispatch/services/accept.py).
@@ -224,3 +230,9 @@ def order_for_driver(*, driver_id: int, order_id: UUID) -> Order:
     if order is None:
         raise NotFound
     return order
+
+
+def messages_of_driver(*, driver_id: int) -> list[Message]:
+    """The latest MESSAGES_SHOWN to the driver, newest first, as they may see them."""
+    with as_driver(driver_id):
+        return list(Message.objects.filter(driver_id=driver_id).order_by("-pk")[:MESSAGES_SHOWN])

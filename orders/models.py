@@ -76,6 +76,8 @@ class Order(models.Model):
     #: Pending, but its time has run out: no driver may take it until a dispatcher re-offers it.
     expired = models.BooleanField(default=False)
     driver = models.ForeignKey(Driver, on_delete=models.PROTECT, null=True, blank=True, related_name="orders")
+    #: A person decided over it: while pending it is not auto-assigned, while held the holder was chosen by hand.
+    pinned = models.BooleanField(default=False, db_default=False)
     #: Counts the changes; every change has exactly one OrderEvent with the same number.
     version = models.PositiveIntegerField(default=1)
 
@@ -227,6 +229,22 @@ class OrderEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} v{self.version}"
+
+
+class SavedPlace(models.Model):
+    """A place that dispatchers know by name: a shop, a depot. Chosen in the form for a new order."""
+
+    name = models.CharField(max_length=100, unique=True)
+    #: WGS 84 (SRID 4326), longitude and latitude.
+    point = models.PointField(geography=True, srid=4326, spatial_index=False)
+    address = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class IdempotencyKey(models.Model):

@@ -52,7 +52,7 @@ def test_a_member_of_staff_is_told_only_of_what_they_may_do(dispatcher: Client) 
         "cancel": True,
         "offer": True,
         "duty": True,
-        "message": False,
+        "message": True,
         "place": True,
         "contacts": True,
     }

@@ -21,6 +21,9 @@ DISPATCHER = {
     "drivers.duty_driver",
     "drivers.view_presence",
     "dispatch.view_offer",
+    "dispatch.view_message",
+    "dispatch.add_message",
+    "orders.view_savedplace",
 }
 SUPERVISOR = DISPATCHER | {
     "drivers.add_driver",
@@ -34,6 +37,9 @@ SUPERVISOR = DISPATCHER | {
     "orders.add_apikey",
     "orders.change_apikey",
     "orders.view_contactaccess",
+    "orders.add_savedplace",
+    "orders.change_savedplace",
+    "orders.delete_savedplace",
     "dispatch.view_sweepheartbeat",
     "django_q.view_schedule",
     "django_q.view_success",

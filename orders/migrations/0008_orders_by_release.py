@@ -7,7 +7,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
     dependencies = [
         ("drivers", "0004_duty_changes"),
-        ("orders", "0005_search_by_reference"),
+        ("orders", "0007_saved_places"),
     ]
 
     operations = [

@@ -31,10 +31,10 @@ def let_supervisors_read(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("dispatch", "0004_quicker_driver_id"),
+        ("dispatch", "0007_console_permissions"),
         # What the report reads.
         ("drivers", "0004_duty_changes"),
-        ("orders", "0006_orders_by_release"),
+        ("orders", "0008_orders_by_release"),
     ]
 
     operations = [
