@@ -43,6 +43,9 @@ INSTALLED_APPS = [
     "axes",
     "channels",
     "csp",
+    "django_otp",
+    "django_otp.plugins.otp_static",
+    "config.apps.SecondFactorConfig",
     "django_q",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -302,6 +305,11 @@ AXES_HTTP_RESPONSE_CODE = 429
 AXES_LOCKOUT_CALLABLE = "config.problems.locked_out"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
+# Whether staff sign in with a code besides their password: off, optional (whoever has set it up) or required.
+SECOND_FACTOR = env.text("BATON_SECOND_FACTOR", "optional")
+if SECOND_FACTOR not in {"off", "optional", "required"}:
+    raise ImproperlyConfigured("BATON_SECOND_FACTOR must be off, optional or required.")
+OTP_TOTP_ISSUER = "Baton"
 KNOX_TOKEN_MODEL = "drivers.DeviceToken"  # noqa: S105 (a model, not a secret)
 # Its own token table is never used, and its migrations would create it all the same.
 MIGRATION_MODULES = {"knox": None}

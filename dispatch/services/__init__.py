@@ -34,7 +34,16 @@ from dispatch.services.follow import follow_holders
 from dispatch.services.intake import cancel_order, correct_order, extend_order, place_order
 from dispatch.services.messages import mark_message_read, send_message
 from dispatch.services.offers import offer_orders, reoffer_order
+from dispatch.services.quarters import settle_quarters
 from dispatch.services.receipts import Done, Tap
+from dispatch.services.second_factor import (
+    backup_codes_left,
+    enrol_second_factor,
+    give_up_second_factor,
+    remove_second_factor,
+    renew_backup_codes,
+    unlock_second_factor,
+)
 from dispatch.services.undo import order_of_undo, undo_act, undo_of
 from drivers.services import Position, record_positions
 
@@ -46,16 +55,19 @@ __all__ = [
     "assign_order",
     "assign_order_to_nearest",
     "auto_assign",
+    "backup_codes_left",
     "cancel_order",
     "clean_up",
     "correct_driver",
     "correct_order",
     "decline_order",
     "deliver_order",
+    "enrol_second_factor",
     "expire_orders",
     "extend_order",
     "fail_order",
     "follow_holders",
+    "give_up_second_factor",
     "go_offline",
     "go_online",
     "mark_message_read",
@@ -74,14 +86,18 @@ __all__ = [
     "register_driver",
     "reinstate_driver",
     "release_order",
+    "remove_second_factor",
+    "renew_backup_codes",
     "reoffer_order",
     "send_message",
     "set_driver_password",
+    "settle_quarters",
     "sign_out",
     "sign_out_driver",
     "suspend_driver",
     "unassign_order",
     "undo_act",
     "undo_of",
+    "unlock_second_factor",
     "unpin_order",
 ]
