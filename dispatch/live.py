@@ -29,6 +29,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from dispatch import representations
+from dispatch.models import Message
 from drivers.http import rfc3339
 from drivers.models import Driver
 from drivers.services import Recorded
@@ -87,6 +88,12 @@ def offers_closed(order_id: UUID, version: int, driver_ids: Sequence[int], reaso
         _say(DRIVERS, to=list(driver_ids), text=encode(gone))
 
 
+def message_sent(message: Message) -> None:
+    """To the driver it is for: `message`."""
+    text = encode({"type": "message", "at": now(), "message": representations.message(message)})
+    _say(DRIVERS, to=[message.driver_id], text=text)
+
+
 def driver_changed(driver_id: int) -> None:
     """To dispatchers: `driver` with the driver's duty, position and load as they are after the commit.
 
@@ -117,6 +124,11 @@ def driver_signed_out(driver_id: int, token_digest: str | None = None) -> None:
     """Close the driver's sockets (only those of one device, if given): the token is no longer good."""
     suspended = Driver.objects.filter(pk=driver_id, suspended=True).exists()
     _say(DRIVERS, sign_out=driver_id, digest=token_digest, suspended=suspended)
+
+
+def sockets_replaced(driver_id: int, places: Sequence[str]) -> None:
+    """Close these of the driver's sockets, whichever process has them: newer ones took their places."""
+    _publisher().publish([(DRIVERS, {"replaced": driver_id, "places": list(places)})])
 
 
 def staff_changed(user_id: int) -> None:
