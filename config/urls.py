@@ -4,10 +4,15 @@ from django.views.generic import RedirectView
 
 from config import health
 from config.api_docs import DocsDoor, SchemaDoor
+from drivers import pages
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    path("driver/manifest.webmanifest", pages.manifest),
+    path("driver/", pages.app, name="driver-app"),
+    path("driver/<path:path>", pages.app),
+    path("sw.js", pages.service_worker),
     path("healthz", health.alive),
     path("readyz", health.ready),
     path("metrics", health.metrics),

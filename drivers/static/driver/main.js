@@ -1,0 +1,3 @@
+// Where the app starts.
+const app = document.getElementById("app");
+if (app !== null) app.textContent = "Baton Driver";
