@@ -10,7 +10,14 @@ const listeners = new Set();
 let state = {
   phase: "ready",
   signedOutWhy: null,
-  driver: { id: 1, username: "amina", name: "Amina Haddad", phone: "+1 415 555 0123", vehicle: "motorbike", capacity: 2 },
+  driver: {
+    id: 1,
+    username: "amina",
+    name: "Amina Haddad",
+    phone: "+1 415 555 0123",
+    vehicle: "motorbike",
+    capacity: 2,
+  },
   kept: null,
   duty: { wanted: true, confirmed: true },
   link: { state: "live", since: Date.now(), heardAt: Date.now(), roundTripMs: 84 },
@@ -46,7 +53,8 @@ const actions = new Proxy(
       (/** @type {any[]} */ ...given) => {
         calls.push([String(name), ...given]);
         const answer = answers[name];
-        if (name === "dismiss") set({ notices: state.notices.filter((/** @type {any} */ notice) => notice.id !== given[0]) });
+        if (name === "dismiss")
+          set({ notices: state.notices.filter((/** @type {any} */ notice) => notice.id !== given[0]) });
         return answer?.reject ? Promise.reject(answer.reject) : Promise.resolve(answer);
       },
   },

@@ -89,17 +89,20 @@ export function number(value, options) {
 }
 
 /**
+ * An amount as one piece that keeps its order in a line of either direction.
  * @param {string} amount a decimal string, as the API has it
  * @param {string} currency
  */
 export function money(amount, currency) {
   const value = Number(amount);
+  let text;
   try {
-    return number(value, { style: "currency", currency, currencyDisplay: "narrowSymbol" });
+    text = number(value, { style: "currency", currency, currencyDisplay: "narrowSymbol" });
   } catch {
     // Not a currency that the browser knows.
-    return `${number(value, { minimumFractionDigits: 2 })} ${currency}`;
+    text = `${number(value, { minimumFractionDigits: 2 })} ${currency}`;
   }
+  return `\u2066${text.replace(/[\u200e\u200f]/g, "")}\u2069`;
 }
 
 /** @param {number} metres */
