@@ -5,8 +5,8 @@ from django.conf import settings
 from dispatch.consumers import frames
 from dispatch.consumers.base import Push, Socket
 from dispatch.consumers.database import ask
+from dispatch.consumers.doorstep import admitted, nobody
 from dispatch.consumers.hub import hub
-from dispatch.errors import NotSignedIn
 from dispatch.selectors_access import dispatcher_by_session
 from dispatch.selectors_board import board
 
@@ -22,8 +22,8 @@ class DispatcherSocket(Socket):
     async def identify(self) -> None:
         self.session_key = self.cookie(settings.SESSION_COOKIE_NAME)
         if not self.session_key:
-            raise NotSignedIn
-        self.user_id = await ask(dispatcher_by_session, session_key=self.session_key)
+            await ask(admitted, self.address, nobody)
+        self.user_id = await ask(admitted, self.address, dispatcher_by_session, session_key=self.session_key)
 
     async def join(self) -> None:
         await hub().join_board(self)

@@ -25,7 +25,17 @@ from dispatch.services.expire import expire_orders
 from dispatch.services.feed import mark_offers_delivered, mark_offers_seen
 from dispatch.services.intake import cancel_order, correct_order, extend_order, place_order
 from dispatch.services.offers import offer_orders, reoffer_order
+from dispatch.services.proofs import keep_proof
+from dispatch.services.push import push_offers
 from dispatch.services.receipts import Done, Tap
+from dispatch.services.second_factor import (
+    backup_codes_left,
+    enrol_second_factor,
+    give_up_second_factor,
+    remove_second_factor,
+    renew_backup_codes,
+    unlock_second_factor,
+)
 from drivers.services import Position, record_positions
 
 __all__ = [
@@ -36,17 +46,21 @@ __all__ = [
     "assign_order",
     "assign_order_to_nearest",
     "auto_assign",
+    "backup_codes_left",
     "cancel_order",
     "clean_up",
     "correct_driver",
     "correct_order",
     "decline_order",
     "deliver_order",
+    "enrol_second_factor",
     "expire_orders",
     "extend_order",
     "fail_order",
+    "give_up_second_factor",
     "go_offline",
     "go_online",
+    "keep_proof",
     "mark_offers_delivered",
     "mark_offers_seen",
     "mark_silent_drivers_offline",
@@ -54,15 +68,19 @@ __all__ = [
     "offer_orders",
     "pick_up_order",
     "place_order",
+    "push_offers",
     "record_heartbeats",
     "record_positions",
     "register_driver",
     "reinstate_driver",
     "release_order",
+    "remove_second_factor",
+    "renew_backup_codes",
     "reoffer_order",
     "set_driver_password",
     "sign_out",
     "sign_out_driver",
     "suspend_driver",
     "unassign_order",
+    "unlock_second_factor",
 ]

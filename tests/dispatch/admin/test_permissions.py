@@ -41,6 +41,8 @@ SUPERVISOR = DISPATCHER | {
     "django_q.view_ormq",
     "axes.view_accessattempt",
     "axes.delete_accessattempt",
+    "otp_totp.view_totpdevice",
+    "otp_totp.delete_totpdevice",
 }
 PAGES = {
     "": DISPATCHER,
@@ -60,6 +62,7 @@ PAGES = {
     "django_q/ormq/": {"django_q.view_ormq"},
     "dispatch/sweepheartbeat/": {"dispatch.view_sweepheartbeat"},
     "axes/accessattempt/": {"axes.view_accessattempt"},
+    "otp_totp/totpdevice/": {"otp_totp.view_totpdevice"},
     "orders/contactaccess/": {"orders.view_contactaccess"},
     "auth/user/": {"auth.view_user"},
     "auth/group/": {"auth.view_group"},
@@ -104,7 +107,7 @@ def test_the_menu_leads_only_to_what_one_may_see(dispatcher: Client, supervisor:
         "Drivers": ["Drivers"],
         "Integrations": ["Integrators", "API keys"],
         "Background": ["Sweeps", "Schedules", "Queue", "Failed tasks", "Successful tasks"],
-        "Access": ["Failed sign-ins", "Looks at customers"],
+        "Access": ["Second factors", "Failed sign-ins", "Looks at customers"],
     }
 
 
