@@ -27,10 +27,10 @@ const AREAS = [
 
 /**
  * @param {HTMLElement} element
- * @param {{store: Store, liveSeconds: number, onMissing: (order: string) => void}} context
+ * @param {{store: Store, liveSeconds: number, user: number, onMissing: (order: string) => void}} context
  */
-export function mountLists(element, { store, liveSeconds, onMissing }) {
-  const rows = createRows({ store, liveSeconds });
+export function mountLists(element, { store, liveSeconds, user, onMissing }) {
+  const rows = createRows({ store, liveSeconds, user });
   const contents = createContents({ store, onMissing });
   let filter = createFilter("", store);
   let isCompact = Boolean(memory.get("compact"));

@@ -34,7 +34,12 @@ function fetchOrder(order) {
     .catch(() => setTimeout(() => missing.delete(order), 10_000));
 }
 
-const lists = mountLists(parts.lists, { store, liveSeconds: settings.live_seconds, onMissing: fetchOrder });
+const lists = mountLists(parts.lists, {
+  store,
+  liveSeconds: settings.live_seconds,
+  user: settings.user.id,
+  onMissing: fetchOrder,
+});
 const focusLists = () => lists.focusSomething();
 const toasts = createToasts(parts.notices, { store, nameOf: lists.rows.nameOf, onLeave: focusLists });
 const acts = createActs({ store, api, can: settings.can, onOutcome: toasts.tell, onAsk: ask });
