@@ -62,12 +62,15 @@ function closePanel() {
 }
 
 const newOrder = settings.can.place ? () => parts.dialog.showModal() : null;
-mountBulk(parts.bulk, { store, acts });
+const bulk = mountBulk(parts.bulk, { store, acts, isListed: lists.isListed });
 const panel = mountPanel(parts.panel, { store, api, acts, settings, rows: lists.rows, onClose: closePanel });
 const strip = mountStrip(parts.strip, {
   store,
   canPlace: settings.can.place,
-  onFilter: lists.setFilter,
+  onFilter(text) {
+    lists.setFilter(text);
+    bulk.draw();
+  },
   onNew: () => newOrder?.(),
   onHelp: () => showHelp(root),
   onCompact: lists.toggleCompact,
