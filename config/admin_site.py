@@ -13,6 +13,7 @@ from config.problems import throttled
 MENU: dict[str, list[tuple[str, str]]] = {
     "Orders": [("orders.Order", "Orders"), ("dispatch.Offer", "Offers"), ("orders.OrderEvent", "History")],
     "Drivers": [("drivers.Driver", "Drivers")],
+    "Reports": [],
     "Integrations": [("orders.Integrator", "Integrators"), ("orders.ApiKey", "API keys")],
     "Background": [
         ("dispatch.SweepHeartbeat", "Sweeps"),
@@ -30,7 +31,10 @@ MENU: dict[str, list[tuple[str, str]]] = {
 }
 
 #: Pages that are no list: section → (address by name, what people call it, the permission that it takes); first of theirs.
-PAGES: dict[str, list[tuple[str, str, str]]] = {"Orders": [("board", "Console", "orders.view_order")]}
+PAGES: dict[str, list[tuple[str, str, str]]] = {
+    "Orders": [("board", "Console", "orders.view_order")],
+    "Reports": [("shift_report", "Shift report", "dispatch.view_reportquarter")],
+}
 
 
 class BatonAdminSite(AdminSite):

@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import pgtrigger
 from django.contrib.gis.db import models
+from django.contrib.postgres.fields import ArrayField
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -200,3 +201,34 @@ class SweepHeartbeat(models.Model):
 
     def __str__(self) -> str:
         return "sweep heartbeat"
+
+
+class ReportQuarter(models.Model):
+    """A quarter of an hour that is settled: all orders released in it are final, and final orders never change again, so
+    the shift report reads this row instead of them. Written by `services.settle_quarters` alone."""
+
+    #: Its first moment. Quarters, because no time zone's day or hour begins within one.
+    starts_at = models.DateTimeField(primary_key=True)
+    #: Orders that were released in it, and how they ended.
+    orders = models.PositiveIntegerField()
+    delivered = models.PositiveIntegerField()
+    failed = models.PositiveIntegerField()
+    cancelled = models.PositiveIntegerField()
+    #: Those whose time ran out at least once.
+    ran_out = models.PositiveIntegerField()
+    #: Drivers who were offered one of them, who saw it, took it, and said no or gave it back.
+    offers = models.PositiveIntegerField()
+    offers_seen = models.PositiveIntegerField()
+    offers_accepted = models.PositiveIntegerField()
+    offers_declined = models.PositiveIntegerField()
+    #: Whole seconds from release to the (last) assignment and to the delivery, one per order: for exact percentiles.
+    to_assign = ArrayField(models.PositiveIntegerField())
+    to_deliver = ArrayField(models.PositiveIntegerField())
+    settled_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "shift report"
+        verbose_name_plural = "shift report"
+
+    def __str__(self) -> str:
+        return f"quarter of an hour from {self.starts_at:%Y-%m-%d %H:%M}"

@@ -28,6 +28,8 @@ SECURED: Final[dict[str, bool]] = {
     "orders_orderevent": False,
     "orders_idempotencykey": False,
     "orders_contactaccess": False,
+    "drivers_dutychange": False,
+    "dispatch_reportquarter": False,
     "dispatch_offer": True,
     "dispatch_actionreceipt": False,
     "dispatch_undo": False,

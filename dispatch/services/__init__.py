@@ -33,6 +33,7 @@ from dispatch.services.feed import mark_offers_delivered, mark_offers_seen
 from dispatch.services.intake import cancel_order, correct_order, extend_order, place_order
 from dispatch.services.messages import mark_message_read, send_message
 from dispatch.services.offers import offer_orders, reoffer_order
+from dispatch.services.quarters import settle_quarters
 from dispatch.services.receipts import Done, Tap
 from dispatch.services.undo import order_of_undo, undo_act, undo_of
 from drivers.services import Position, record_positions
@@ -75,6 +76,7 @@ __all__ = [
     "reoffer_order",
     "send_message",
     "set_driver_password",
+    "settle_quarters",
     "sign_out",
     "sign_out_driver",
     "suspend_driver",

@@ -9,6 +9,8 @@ import { listenToKeys, showHelp } from "./keys.js";
 import { buildLayout } from "./layout.js";
 import { createLink } from "./link.js";
 import { mountLists } from "./lists.js";
+import { mountMap } from "./map.js";
+import { mountNewOrder } from "./neworder.js";
 import { mountPanel } from "./panel.js";
 import { readSettings } from "./settings.js";
 import { createStore } from "./store.js";
@@ -61,7 +63,9 @@ function closePanel() {
   if (order) lists.focusOrder(order);
 }
 
-const newOrder = settings.can.place ? () => parts.dialog.showModal() : null;
+const map = mountMap(parts.map, { store, settings, acts });
+const orderForm = settings.can.place ? mountNewOrder(parts.dialog, { store, settings, map }) : null;
+const newOrder = orderForm && (() => orderForm.open());
 const bulk = mountBulk(parts.bulk, { store, acts, isListed: lists.isListed });
 const panel = mountPanel(parts.panel, { store, api, acts, settings, rows: lists.rows, onClose: closePanel });
 const strip = mountStrip(parts.strip, {
