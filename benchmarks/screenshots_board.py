@@ -37,22 +37,23 @@ STEPS = [
        (ARRAY['bicycle','motorbike','car','van'])[1 + id % 4], 3, false, now() - interval '1 year'
        FROM auth_user WHERE username LIKE 'pic%'""",
     """INSERT INTO drivers_presence (driver_id, is_online, last_seen, location, recorded_at, located_at, heading, accuracy_m)
-       SELECT id, true, now(), ST_SetSRID(ST_MakePoint(-122.435 + 0.035 * cos(a) * r - 0.01 * r,
-       37.765 + 0.028 * sin(a) * r), 4326)::geography, now(), now(), id * 37 % 360, 5 + id % 40
+       SELECT id, true, now(), ST_SetSRID(ST_MakePoint(-122.43 + 0.05 * cos(a) * r,
+       37.765 + 0.037 * sin(a) * r), 4326)::geography, now(), now(), id * 37 % 360, 5 + id % 40
        FROM (SELECT id, id * 2.399963 AS a, sqrt((id * 7919 % 2000) / 2000.0) AS r FROM drivers_driver) d""",
     f"""INSERT INTO orders_order (id, reference, pickup, pickup_address, dropoff, dropoff_address, vehicle, priority, payout,
        currency, metadata, status, expired, pinned, driver_id, version, created_at, release_at, auto_assign_at, expires_at,
        offered_at, assigned_at, picked_up_at)
        SELECT (lpad(to_hex((extract(epoch FROM made) * 1000)::bigint), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8'
          || substr(md5(n::text), 4, 15))::uuid, 'SF-' || 20400 + n,
-         ST_SetSRID(ST_MakePoint(-122.425 + 0.025 * sin(n * 2.4), 37.772 + 0.018 * cos(n * 1.7)), 4326)::geography,
+         ST_SetSRID(ST_MakePoint(-122.425 + 0.035 * r * cos(n * 2.4), 37.768 + 0.026 * r * sin(n * 2.4)), 4326)::geography,
          100 + n * 37 % 2900 || ' ' || ({STREETS})[1 + n % 18],
-         ST_SetSRID(ST_MakePoint(-122.435 + 0.03 * sin(n * 5.1), 37.762 + 0.02 * cos(n * 3.3)), 4326)::geography,
+         ST_SetSRID(ST_MakePoint(-122.425 + 0.035 * r * cos(n * 2.4) + 0.011 * sin(n * 7.3),
+         37.768 + 0.026 * r * sin(n * 2.4) + 0.009 * cos(n * 4.9)), 4326)::geography,
          100 + n * 53 % 2900 || ' ' || ({STREETS})[1 + n * 7 % 18],
          CASE WHEN n % 11 = 0 THEN 'van' WHEN n % 7 = 0 THEN 'bicycle' ELSE '' END,
          CASE WHEN n % 23 = 0 THEN 2 WHEN n % 9 = 0 THEN 1 ELSE 0 END, 6 + n % 180 / 10.0, 'USD', '{{}}',
          state, state = 'pending' AND n % 36 = 0, state = 'pending' AND n % 17 = 0,
-         CASE WHEN state <> 'pending' THEN (SELECT min(id) FROM drivers_driver) + n / 2 * 13 % 2000 END,
+         CASE WHEN state <> 'pending' THEN (SELECT min(id) FROM drivers_driver) + n / 4 * 13 % 2000 END,
          CASE state WHEN 'pending' THEN 2 WHEN 'assigned' THEN 3 ELSE 4 END, made, made,
          CASE WHEN state = 'pending' AND n % 36 <> 0 THEN now() + (40 + n % 200) * interval '1 second'
               ELSE made + interval '15 seconds' END,
@@ -60,7 +61,7 @@ STEPS = [
               ELSE made + interval '2 minutes' END,
          made, CASE WHEN state <> 'pending' THEN made + interval '20 seconds' END,
          CASE WHEN state = 'picked_up' THEN made + interval '5 minutes' END
-       FROM (SELECT n, now() - ((300 - n) * 4 + 130) * interval '1 second' AS made,
+       FROM (SELECT n, sqrt(n * 7919 % 300 / 300.0) AS r, now() - ((300 - n) * 4 + 130) * interval '1 second' AS made,
                CASE WHEN n % 3 = 0 THEN 'pending' WHEN n % 3 = 1 THEN 'assigned' ELSE 'picked_up' END AS state
              FROM generate_series(1, 300) n) o""",
     """INSERT INTO orders_ordercontact (order_id, name, phone, notes)

@@ -65,9 +65,8 @@ export function createStore() {
   let finished = 0;
   let change = nothing();
   let scheduled = false;
-  /** Drivers of a snapshot that comes in pieces, and how many pieces. @type {Set<number> | null} */
+  /** Drivers of a snapshot that comes in pieces. @type {Set<number> | null} */
   let chunked = null;
-  let chunks = 0;
   // The server's clock: what to add to performance.now(), and how sure that is (the round trip it was measured with).
   let offset = Date.now() - performance.now();
   let sureness = Number.POSITIVE_INFINITY;
@@ -143,9 +142,9 @@ export function createStore() {
     }
   }
 
-  /** @param {{drivers: Driver[], chunk?: number, seen?: number[], seen_at?: string}} frame */
+  /** @param {{drivers: Driver[], chunk?: number, of?: number, seen?: number[], seen_at?: string}} frame */
   function takeDriverFrame(frame) {
-    takeDrivers(frame.drivers, frame.chunk !== undefined);
+    takeDrivers(frame.drivers ?? [], frame.chunk !== undefined);
     for (const id of frame.seen ?? []) {
       const known = drivers.get(id);
       // Nothing but the age of their position changes: rows say so by the clock.
@@ -153,7 +152,7 @@ export function createStore() {
     }
     if (frame.chunk === undefined || !chunked) return;
     for (const driver of frame.drivers) chunked.add(driver.id);
-    if (frame.chunk < chunks) return;
+    if (frame.chunk < (frame.of ?? 1)) return;
     for (const id of drivers.keys()) if (!chunked.has(id)) drivers.delete(id);
     chunked = null;
     change.all = true;
@@ -188,7 +187,6 @@ export function createStore() {
     if (frame.driver_chunks) {
       // The drivers follow in pieces; those that are in none are gone.
       chunked = new Set();
-      chunks = frame.driver_chunks;
     } else {
       chunked = null;
       drivers.clear();
@@ -197,7 +195,7 @@ export function createStore() {
     store.stats = frame.stats;
     store.attention = frame.attention ?? [];
     viewers.clear();
-    for (const seen of frame.viewers ?? []) if (seen.people.length) viewers.set(seen.order, seen.people);
+    for (const [order, people] of Object.entries(frame.viewers ?? {})) viewers.set(order, people);
     for (const id of selection.orders) if (!orders.has(id)) selection.orders.delete(id);
     change.all = true;
   }
