@@ -14,7 +14,7 @@ from dispatch import services
 from dispatch.api.base import DriverView
 from dispatch.api.orders import HasGrantOrIsDriver
 from dispatch.consumers import frames
-from dispatch.models import ActionReceipt, Message, Offer
+from dispatch.models import ActionReceipt, Offer
 from drivers.models import DeviceToken, Driver, Presence, PushSubscription
 from orders.models import ContactAccess, DeliveryPin, DeliveryProof, Order, OrderContact, OrderEvent
 from orders.services import Contact, Place
