@@ -1,8 +1,5 @@
-// A Django template only for these two: the name of this state of the app, and the addresses that make it up.
-const BUILD = "{{ build|escapejs }}";
-/** @type {string[]} */
-const PRECACHE = JSON.parse("{{ precache|escapejs }}");
+{% load static %}// The service worker is drivers/static/driver/core/worker.js. This is a Django template only for the name of this state of
+// the app and for the addresses that make it up.
+import { serve } from "{% static "driver/core/worker.js" %}";
 
-self.addEventListener("install", (event) => {
-  event.waitUntil(caches.open(`baton-${BUILD}`).then((cache) => cache.addAll(PRECACHE)));
-});
+serve(self, { build: "{{ build|escapejs }}", files: JSON.parse("{{ precache|escapejs }}"), shell: "/driver/" });
