@@ -11,7 +11,20 @@ from django.contrib.gis.db.models.functions import Distance, GeometryDistance
 from django.contrib.gis.geos import GEOSGeometry
 from django.contrib.gis.measure import D
 from django.db import connection
-from django.db.models import BooleanField, Case, Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models import (
+    BooleanField,
+    Case,
+    Count,
+    Exists,
+    F,
+    IntegerField,
+    Model,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    When,
+)
 from django.db.models.functions import Coalesce
 
 from dispatch.models import Offer, OfferStatus
@@ -173,21 +186,24 @@ class Sync:
     active: list[Order]
 
 
-#: Columns of `baton_driver_sync` (migration dispatch 0005): of the offer, of the order, of its contact. In the order of
-#: the models' fields, as `from_db` wants them.
-OFFER_COLUMNS = ["id", "distance_m", "delivered_at"]
-ORDER_COLUMNS = [
-    *("id", "reference", "pickup", "pickup_address", "dropoff", "dropoff_address"),
-    *("vehicle", "priority", "payout", "currency", "status", "expired", "driver_id", "version"),
-    *("created_at", "release_at", "auto_assign_at", "expires_at"),
-    *("assigned_at", "picked_up_at", "delivered_at", "cancelled_at", "failed_at"),
-]
-PLACES = [ORDER_COLUMNS.index("pickup"), ORDER_COLUMNS.index("dropoff")]
-CONTACT_COLUMNS = ["order_id", "name", "phone", "notes"]
-#: The time is there even when nothing else is.
-SYNC_SQL = """
-SELECT statement_timestamp(), mine.* FROM (SELECT) always LEFT JOIN LATERAL baton_driver_sync(%s) mine ON true
-"""
+def _columns(model: type[Model], *, besides: Collection[str] = ()) -> tuple[str, ...]:
+    """As `from_db` wants them: the columns of the model's fields in their order."""
+    return tuple(field.attname for field in model._meta.concrete_fields if field.attname not in besides)
+
+
+#: Columns of an order that no driver sees are not read, and its places are read as bytes.
+ORDER_COLUMNS = _columns(Order, besides={"integrator_id", "metadata"})
+PLACES = {"pickup", "dropoff"}
+OFFER_COLUMNS, CONTACT_COLUMNS = _columns(Offer), _columns(OrderContact)
+#: What `baton_driver_sync` shows (migration dispatch 0005). The time is there even when nothing else is.
+SYNC_SQL = "SELECT statement_timestamp(), {} FROM (SELECT) always LEFT JOIN LATERAL {} mine ON true".format(
+    ", ".join(
+        [f"(mine.offer).{name}" for name in OFFER_COLUMNS]
+        + [f"(mine.carried).{name}{'::bytea' if name in PLACES else ''}" for name in ORDER_COLUMNS]
+        + [f"(mine.contact).{name}" for name in CONTACT_COLUMNS]
+    ),
+    "baton_driver_sync(%s)",
+)
 
 
 def sync_driver(*, driver_id: int) -> Sync:
@@ -196,22 +212,24 @@ def sync_driver(*, driver_id: int) -> Sync:
     with connection.cursor() as cursor:
         cursor.execute(SYNC_SQL, [driver_id])
         rows = cursor.fetchall()
+    first_of_order, first_of_contact = len(OFFER_COLUMNS), len(OFFER_COLUMNS) + len(ORDER_COLUMNS)
     offers, active = [], []
     for _, *row in rows:
-        offer_values, rest = row[: len(OFFER_COLUMNS)], row[len(OFFER_COLUMNS) :]
-        order_values, contact_values = rest[: len(ORDER_COLUMNS)], rest[len(ORDER_COLUMNS) :]
-        if order_values[0] is None:
+        of_offer, of_order = row[:first_of_order], row[first_of_order:first_of_contact]
+        of_contact = row[first_of_contact:]
+        if of_order[0] is None:
             continue
         for place in PLACES:
-            order_values[place] = GEOSGeometry(memoryview(order_values[place]))
-        order = Order.from_db("default", ORDER_COLUMNS, order_values)
-        shown = OrderContact.from_db("default", CONTACT_COLUMNS, contact_values) if contact_values[0] else None
+            at = ORDER_COLUMNS.index(place)
+            of_order[at] = GEOSGeometry(memoryview(of_order[at]))
+        order = Order.from_db("default", ORDER_COLUMNS, of_order)
+        shown = OrderContact.from_db("default", CONTACT_COLUMNS, of_contact) if of_contact[0] else None
         # Also when there is none: whoever asks the order for it later would ask without the driver's policies.
         Order._meta.get_field("contact").set_cached_value(order, shown)
-        if offer_values[0] is None:
+        if of_offer[0] is None:
             active.append(order)
         else:
-            offer = Offer.from_db("default", OFFER_COLUMNS, offer_values)
+            offer = Offer.from_db("default", OFFER_COLUMNS, of_offer)
             offer.order = order
             offers.append(offer)
     offers.sort(key=lambda offer: (offer.distance_m, offer.pk))
