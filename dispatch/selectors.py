@@ -195,7 +195,7 @@ def _columns(model: type[Model], *, besides: Collection[str] = ()) -> tuple[str,
 ORDER_COLUMNS = _columns(Order, besides={"integrator_id", "metadata"})
 PLACES = {"pickup", "dropoff"}
 OFFER_COLUMNS, CONTACT_COLUMNS = _columns(Offer), _columns(OrderContact)
-#: What `baton_driver_sync` shows (migration dispatch 0005). The time is there even when nothing else is.
+#: What `baton_driver_sync` shows (migration dispatch 0007). The time is there even when nothing else is.
 SYNC_SQL = "SELECT statement_timestamp(), {} FROM (SELECT) always LEFT JOIN LATERAL {} mine ON true".format(
     ", ".join(
         [f"(mine.offer).{name}" for name in OFFER_COLUMNS]

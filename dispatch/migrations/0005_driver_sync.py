@@ -2,28 +2,45 @@
 
 A function in PL/pgSQL, because PostgreSQL keeps its plan for the session, whatever pooler is in front: planning the
 policies anew for every sync cost more than carrying them out. It leaves the driver's role when it ends, however it ends.
-Only the application may call it: to a driver's own role it would show any driver's orders. It returns whole rows, so a
-column that comes later needs no new function; the application chooses columns (dispatch/selectors.py).
+Only the application may call it: to a driver's own role it would show any driver's orders.
 """
 
 from django.db import migrations
 
 CREATE = """
-CREATE FUNCTION baton_driver_sync(driver bigint)
-RETURNS TABLE (offer dispatch_offer, carried orders_order, contact orders_ordercontact)
-LANGUAGE plpgsql VOLATILE ROWS 10 SET role = 'baton_driver' AS $$
+CREATE FUNCTION baton_driver_sync(driver bigint) RETURNS TABLE (
+    offer_id bigint, distance_m double precision, delivered_to_app_at timestamptz,
+    id uuid, reference varchar, pickup bytea, pickup_address varchar, dropoff bytea, dropoff_address varchar,
+    vehicle varchar, priority smallint, payout numeric, currency varchar,
+    status varchar, expired boolean, driver_id bigint, version integer,
+    created_at timestamptz, release_at timestamptz, auto_assign_at timestamptz, expires_at timestamptz,
+    assigned_at timestamptz, picked_up_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz,
+    failed_at timestamptz, contact_of uuid, contact_name varchar, contact_phone varchar, contact_notes text
+) LANGUAGE plpgsql VOLATILE ROWS 10 SET role = 'baton_driver' AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM set_config('baton.driver_id', driver::text, true);
     RETURN QUERY
-    SELECT offer, carried, NULL::orders_ordercontact
-    FROM dispatch_offer offer JOIN orders_order carried ON carried.id = offer.order_id
+    SELECT offer.id, offer.distance_m, offer.delivered_at,
+           o.id, o.reference, o.pickup::bytea, o.pickup_address, o.dropoff::bytea, o.dropoff_address,
+           o.vehicle, o.priority, o.payout, o.currency,
+           o.status, o.expired, o.driver_id, o.version,
+           o.created_at, o.release_at, o.auto_assign_at, o.expires_at,
+           o.assigned_at, o.picked_up_at, o.delivered_at, o.cancelled_at, o.failed_at,
+           NULL::uuid, NULL::varchar, NULL::varchar, NULL::text
+    FROM dispatch_offer offer JOIN orders_order o ON o.id = offer.order_id
     WHERE offer.driver_id = baton_driver_id() AND offer.status = 'open'
-      AND carried.status = 'pending' AND carried.expires_at > clock_timestamp()
+      AND o.status = 'pending' AND o.expires_at > clock_timestamp()
     UNION ALL
-    SELECT NULL::dispatch_offer, carried, contact
-    FROM orders_order carried LEFT JOIN orders_ordercontact contact ON contact.order_id = carried.id
-    WHERE carried.driver_id = baton_driver_id() AND carried.status IN ('assigned', 'picked_up');
+    SELECT NULL, NULL, NULL,
+           o.id, o.reference, o.pickup::bytea, o.pickup_address, o.dropoff::bytea, o.dropoff_address,
+           o.vehicle, o.priority, o.payout, o.currency,
+           o.status, o.expired, o.driver_id, o.version,
+           o.created_at, o.release_at, o.auto_assign_at, o.expires_at,
+           o.assigned_at, o.picked_up_at, o.delivered_at, o.cancelled_at, o.failed_at,
+           contact.order_id, contact.name, contact.phone, contact.notes
+    FROM orders_order o LEFT JOIN orders_ordercontact contact ON contact.order_id = o.id
+    WHERE o.driver_id = baton_driver_id() AND o.status IN ('assigned', 'picked_up');
     PERFORM set_config('baton.driver_id', '', true);
 END $$;
 REVOKE EXECUTE ON FUNCTION baton_driver_sync(bigint) FROM PUBLIC;
