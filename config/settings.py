@@ -200,7 +200,22 @@ EXPIRE_AFTER_SECONDS = env.integer("BATON_EXPIRE_AFTER_SECONDS", 120, minimum=1)
 LIVE_SECONDS = env.integer("BATON_LIVE_SECONDS", 60, minimum=5)
 # A customer's name, phone and notes are erased so long after the order's final state.
 CONTACT_RETENTION_DAYS = env.integer("BATON_CONTACT_RETENTION_DAYS", 30, minimum=1)
+# What dispatchers wrote to drivers is erased after so long, read or not.
+MESSAGE_RETENTION_DAYS = env.integer("BATON_MESSAGE_RETENTION_DAYS", 30, minimum=1)
 DEFAULT_CURRENCY = env.text("BATON_CURRENCY", "USD")
+
+# --- The console's map -----------------------------------------------------------------------------------------------
+
+# The address of a MapLibre style, or of raster tiles with {z}/{x}/{y}; neither: drivers and orders on a plain background.
+MAP_STYLE = env.text("BATON_MAP_STYLE", "")
+MAP_TILES = env.text("BATON_MAP_TILES", "")
+MAP_ATTRIBUTION = env.text("BATON_MAP_ATTRIBUTION", "")
+# What a style fetches from elsewhere than its own address (fonts, sprites, tiles): the page may ask only these.
+MAP_ORIGINS = env.words("BATON_MAP_ORIGINS")
+# Where the map starts, as "latitude,longitude"; empty: where the drivers are.
+MAP_CENTER = [float(word) for word in env.words("BATON_MAP_CENTER")]
+if MAP_CENTER and not (len(MAP_CENTER) == 2 and abs(MAP_CENTER[0]) <= 90 and abs(MAP_CENTER[1]) <= 180):
+    raise ImproperlyConfigured("BATON_MAP_CENTER must look like 37.79,-122.39.")
 
 # --- HTTP ------------------------------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from dispatch import representations
+from dispatch.models import Message
 from drivers.http import rfc3339
 from drivers.models import Driver
 from drivers.services import Recorded
@@ -85,6 +86,12 @@ def offers_closed(order_id: UUID, version: int, driver_ids: Sequence[int], reaso
     if driver_ids:
         gone = {"type": "offer_closed", "at": now(), "version": version, "order": str(order_id), "reason": reason}
         _say(DRIVERS, to=list(driver_ids), text=encode(gone))
+
+
+def message_sent(message: Message) -> None:
+    """To the driver it is for: `message`."""
+    text = encode({"type": "message", "at": now(), "message": representations.message(message)})
+    _say(DRIVERS, to=[message.driver_id], text=text)
 
 
 def driver_changed(driver_id: int) -> None:

@@ -27,7 +27,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce
 
-from dispatch.models import Offer, OfferStatus
+from dispatch.models import REFUSED, Message, Offer, OfferStatus
 from drivers.access import as_driver
 from drivers.clock import ClockTimestamp
 from drivers.errors import NotFound
@@ -38,6 +38,9 @@ from orders.models import Order, OrderContact
 #: A distance on the sphere (`<->`) and on the spheroid differ by less than this factor (flattening is 1/298; the mean
 #: sphere is off by at most 0.56 % along a meridian at the poles).
 SPHERE_SLACK = 1.007
+
+#: Messages that a driver's screen shows at most.
+MESSAGES_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +90,12 @@ def with_load(drivers: QuerySet[Driver]) -> QuerySet[Driver]:
 
 
 def eligible_presences(order: Order) -> QuerySet[Presence]:
-    """Live drivers with room, the right vehicle, who have not declined this order."""
-    declined = Offer.objects.filter(order_id=order.pk, driver_id=OuterRef("driver_id"), status=OfferStatus.DECLINED)
+    """Live drivers with room, the right vehicle, who have not declined this order and were not relieved of it."""
+    refused = Offer.objects.filter(order_id=order.pk, driver_id=OuterRef("driver_id"), status__in=REFUSED)
     presences = live_presences().annotate(load=Coalesce(_loads(), 0)).filter(load__lt=F("driver__capacity"))
     if order.vehicle:
         presences = presences.filter(driver__vehicle=order.vehicle)
-    return presences.filter(~Exists(declined))
+    return presences.filter(~Exists(refused))
 
 
 def nearby_drivers(*, order_id: UUID, radius_km: float, limit: int | None = None) -> list[Candidate]:
@@ -184,6 +187,8 @@ class Sync:
     server_time: datetime
     offers: list[Offer]
     active: list[Order]
+    #: What dispatchers wrote and the driver has not read, oldest first; the latest MESSAGES_SHOWN.
+    messages: list[Message]
 
 
 def _columns(model: type[Model], *, besides: Collection[str] = ()) -> tuple[str, ...]:
@@ -194,13 +199,14 @@ def _columns(model: type[Model], *, besides: Collection[str] = ()) -> tuple[str,
 #: Columns of an order that no driver sees are not read, and its places are read as bytes.
 ORDER_COLUMNS = _columns(Order, besides={"integrator_id", "metadata"})
 PLACES = {"pickup", "dropoff"}
-OFFER_COLUMNS, CONTACT_COLUMNS = _columns(Offer), _columns(OrderContact)
-#: What `baton_driver_sync` shows (migration dispatch 0007). The time is there even when nothing else is.
+OFFER_COLUMNS, CONTACT_COLUMNS, MESSAGE_COLUMNS = _columns(Offer), _columns(OrderContact), _columns(Message)
+#: What `baton_driver_sync` shows (migration dispatch 0011). The time is there even when nothing else is.
 SYNC_SQL = "SELECT statement_timestamp(), {} FROM (SELECT) always LEFT JOIN LATERAL {} mine ON true".format(
     ", ".join(
         [f"(mine.offer).{name}" for name in OFFER_COLUMNS]
         + [f"(mine.carried).{name}{'::bytea' if name in PLACES else ''}" for name in ORDER_COLUMNS]
         + [f"(mine.contact).{name}" for name in CONTACT_COLUMNS]
+        + [f"(mine.message).{name}" for name in MESSAGE_COLUMNS]
     ),
     "baton_driver_sync(%s)",
 )
@@ -212,11 +218,11 @@ def sync_driver(*, driver_id: int) -> Sync:
     with connection.cursor() as cursor:
         cursor.execute(SYNC_SQL, [driver_id])
         rows = cursor.fetchall()
-    first_of_order, first_of_contact = len(OFFER_COLUMNS), len(OFFER_COLUMNS) + len(ORDER_COLUMNS)
-    offers, active = [], []
+    offers, active, messages = [], [], []
     for _, *row in rows:
-        of_offer, of_order = row[:first_of_order], row[first_of_order:first_of_contact]
-        of_contact = row[first_of_contact:]
+        of_offer, of_order, of_contact, of_message = _split(row)
+        if of_message[0] is not None:
+            messages.append(Message.from_db("default", MESSAGE_COLUMNS, of_message))
         if of_order[0] is None:
             continue
         for place in PLACES:
@@ -234,7 +240,16 @@ def sync_driver(*, driver_id: int) -> Sync:
             offers.append(offer)
     offers.sort(key=lambda offer: (offer.distance_m, offer.pk))
     active.sort(key=lambda order: (order.assigned_at, order.pk))
-    return Sync(server_time=rows[0][0], offers=offers, active=active)
+    messages.sort(key=lambda message: message.pk)
+    return Sync(server_time=rows[0][0], offers=offers, active=active, messages=messages)
+
+
+def _split(row: list[Any]) -> list[list[Any]]:
+    parts, start = [], 0
+    for columns in (OFFER_COLUMNS, ORDER_COLUMNS, CONTACT_COLUMNS, MESSAGE_COLUMNS):
+        parts.append(row[start : start + len(columns)])
+        start += len(columns)
+    return parts
 
 
 #: By hand, because a whole crowd asks it at once (dispatch/services/accept.py).
@@ -277,3 +292,9 @@ def order_for_driver(*, driver_id: int, order_id: UUID) -> Order:
     if order is None:
         raise NotFound
     return order
+
+
+def messages_of_driver(*, driver_id: int) -> list[Message]:
+    """The latest MESSAGES_SHOWN to the driver, newest first, as they may see them."""
+    with as_driver(driver_id):
+        return list(Message.objects.filter(driver_id=driver_id).order_by("-pk")[:MESSAGES_SHOWN])

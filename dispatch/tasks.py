@@ -18,3 +18,7 @@ def sign_of_life() -> None:
 
 def erase_contacts() -> None:
     contacts.erase_contacts()
+
+
+def settle_quarters() -> int:
+    return services.settle_quarters()

@@ -2,10 +2,11 @@
 
 | server → driver | members besides `type` and `at` |
 |---|---|
-| `snapshot` | `server_time`, `offers`, `active`: replaces everything that the app knows |
+| `snapshot` | `server_time`, `offers`, `active`, `messages` (unread): replaces everything that the app knows |
 | `offer` | `version`, `offer` |
 | `offer_closed` | `version`, `order` (id), `reason` |
 | `order` | `version`, `kind`, `order`; with `contact` while the driver holds it |
+| `message` | `message`: a dispatcher's word |
 | `order_removed` | `version`, `order` (id), `reason` |
 | `heartbeat_ack` | `id`, `server_time`, `active` (`[[order id, version], …]`), `open_offers` |
 | `resync` | nothing: messages were lost, send `sync` |
@@ -146,6 +147,7 @@ def snapshot(sync: Sync) -> str:
             "active": [
                 representations.order_for_driver(order, getattr(order, "contact", None)) for order in sync.active
             ],
+            "messages": [representations.message(message) for message in sync.messages],
         }
     )
 

@@ -21,6 +21,9 @@ DISPATCHER = {
     "drivers.duty_driver",
     "drivers.view_presence",
     "dispatch.view_offer",
+    "dispatch.view_message",
+    "dispatch.add_message",
+    "orders.view_savedplace",
 }
 SUPERVISOR = DISPATCHER | {
     "drivers.add_driver",
@@ -34,6 +37,9 @@ SUPERVISOR = DISPATCHER | {
     "orders.add_apikey",
     "orders.change_apikey",
     "orders.view_contactaccess",
+    "orders.add_savedplace",
+    "orders.change_savedplace",
+    "orders.delete_savedplace",
     "dispatch.view_sweepheartbeat",
     "django_q.view_schedule",
     "django_q.view_success",
@@ -46,6 +52,7 @@ SUPERVISOR = DISPATCHER | {
 }
 PAGES = {
     "": DISPATCHER,
+    "board/": {"orders.view_order"},
     "orders/order/": {"orders.view_order"},
     "orders/order/add/": {"orders.add_order"},
     "orders/orderevent/": {"orders.view_orderevent"},
@@ -101,9 +108,9 @@ def test_the_menu_leads_only_to_what_one_may_see(dispatcher: Client, supervisor:
         apps = client.get("/admin/").context["available_apps"]
         return {app["name"]: [model["name"] for model in app["models"]] for app in apps}
 
-    assert menu(dispatcher) == {"Orders": ["Orders", "Offers", "History"], "Drivers": ["Drivers"]}
+    assert menu(dispatcher) == {"Orders": ["Console", "Orders", "Offers", "History"], "Drivers": ["Drivers"]}
     assert menu(supervisor) == {
-        "Orders": ["Orders", "Offers", "History"],
+        "Orders": ["Console", "Orders", "Offers", "History"],
         "Drivers": ["Drivers"],
         "Integrations": ["Integrators", "API keys"],
         "Background": ["Sweeps", "Schedules", "Queue", "Failed tasks", "Successful tasks"],

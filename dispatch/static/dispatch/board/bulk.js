@@ -1,0 +1,39 @@
+// The bar of the selected rows: how many, and what can be done with all of them.
+
+import { actButton, setWhy } from "./buttons.js";
+import { h, say } from "./dom.js";
+import { plural } from "./format.js";
+
+/** @type {import("./acts.js").Act[]} */
+const BULK = ["assign", "reoffer", "extend", "unassign", "cancel"];
+
+/**
+ * @param {HTMLElement} element
+ * @param {{store: import("./store.js").Store, acts: import("./acts.js").Acts}} context
+ */
+export function mountBulk(element, { store, acts }) {
+  const count = h("strong", { role: "status" });
+  const rows = () => acts.seen(store.selection.orders);
+  const buttons = BULK.flatMap((act) => {
+    const button = actButton(acts, act, rows);
+    return button ? [{ act, button }] : [];
+  });
+  const clear = h(
+    "button",
+    { type: "button", class: "clear", onclick: () => store.select({ orders: [] }) },
+    "Clear",
+    h("kbd", { "aria-hidden": "true" }, "Esc"),
+  );
+  element.append(count, ...buttons.map(({ button }) => button), clear);
+  element.hidden = true;
+
+  store.subscribe((change) => {
+    if (!change.selection && !change.orders.size && !change.link && !change.all) return;
+    const { size } = store.selection.orders;
+    element.hidden = size === 0;
+    if (!size) return;
+    say(count, `${plural(size, "order")} selected`);
+    const seen = rows();
+    for (const { act, button } of buttons) setWhy(button, acts.why(act, seen));
+  });
+}
