@@ -30,9 +30,12 @@ from dispatch.services.duty import (
 )
 from dispatch.services.expire import expire_orders
 from dispatch.services.feed import mark_offers_delivered, mark_offers_seen
+from dispatch.services.follow import follow_holders
 from dispatch.services.intake import cancel_order, correct_order, extend_order, place_order
 from dispatch.services.messages import mark_message_read, send_message
 from dispatch.services.offers import offer_orders, reoffer_order
+from dispatch.services.proofs import keep_proof
+from dispatch.services.push import push_offers
 from dispatch.services.quarters import settle_quarters
 from dispatch.services.receipts import Done, Tap
 from dispatch.services.second_factor import (
@@ -65,9 +68,11 @@ __all__ = [
     "expire_orders",
     "extend_order",
     "fail_order",
+    "follow_holders",
     "give_up_second_factor",
     "go_offline",
     "go_online",
+    "keep_proof",
     "mark_message_read",
     "mark_offers_delivered",
     "mark_offers_seen",
@@ -78,6 +83,7 @@ __all__ = [
     "pick_up_order",
     "pin_order",
     "place_order",
+    "push_offers",
     "reassign_order",
     "record_heartbeats",
     "record_positions",

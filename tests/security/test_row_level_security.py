@@ -8,7 +8,7 @@ from django.db import DatabaseError, connection, transaction
 
 from dispatch import selectors, services
 from dispatch.consumers import frames
-from dispatch.models import Offer
+from dispatch.models import Message, Offer
 from drivers.access import as_driver
 from drivers.errors import NotFound
 from drivers.models import Driver, Presence
@@ -21,6 +21,7 @@ VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 #: All that the role `baton_driver` may do, table by table. Every table that is not named: nothing.
 ALLOWED = {
+    "dispatch_message": {"SELECT"},
     "dispatch_offer": {"SELECT"},
     "drivers_driver": {"SELECT"},
     "drivers_presence": {"SELECT"},
@@ -70,6 +71,10 @@ def test_every_table_that_names_a_driver_or_an_order_has_forced_policies() -> No
     )
     assert {table for table, forced in named if not forced} == set()
     assert {"orders_ordercontact", "orders_orderevent", "dispatch_offer"} <= {table for table, _ in named}
+    # Names an order only through its contact.
+    assert rows(
+        "SELECT relrowsecurity AND relforcerowsecurity FROM pg_class WHERE oid = 'orders_deliverypin'::regclass"
+    ) == [(True,)]
 
 
 def test_the_policies_are_these_and_no_others() -> None:
@@ -94,6 +99,14 @@ def scene(alice: Driver, bob: Driver) -> dict[str, Order]:
     for driver in (alice, bob):
         services.decline_order(order_id=made["nobodys"].pk, driver_id=driver.pk)
     return made
+
+
+def test_a_driver_sees_their_own_messages_and_nobody_elses(alice: Driver, bob: Driver) -> None:
+    for driver in (alice, bob):
+        services.send_message(driver_id=driver.pk, text=f"to {driver.name}", actor=cast.DISPATCHER)
+
+    with as_driver(alice.pk):
+        assert list(Message.objects.values_list("text", flat=True)) == ["to Alice"]
 
 
 def test_a_driver_sees_what_is_offered_or_theirs_and_nothing_else(scene: dict[str, Order], alice: Driver) -> None:
@@ -136,6 +149,11 @@ FORBIDDEN = {
     "read receipts": "SELECT * FROM dispatch_actionreceipt",
     "read accounts": "SELECT * FROM auth_user",
     "read tokens": "SELECT * FROM drivers_devicetoken",
+    "read pins": "SELECT * FROM orders_deliverypin",
+    "read pictures": "SELECT * FROM orders_deliveryproof",
+    "invent a picture": "INSERT INTO orders_deliveryproof (id, order_id, driver_id, action_id, kind, file, media_type,"
+    " width, height) SELECT gen_random_uuid(), id, {me}, 'x', 'photo', '../x', 'image/jpeg', 1, 1 FROM orders_order",
+    "read where phones are woken": "SELECT * FROM drivers_pushsubscription",
     "read keys": "SELECT * FROM orders_apikey",
     "move somebody": "UPDATE drivers_presence SET is_online=true",
     "grow": "UPDATE drivers_driver SET capacity=50",

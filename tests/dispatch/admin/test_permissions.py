@@ -53,6 +53,9 @@ SUPERVISOR = DISPATCHER | {
 PAGES = {
     "": DISPATCHER,
     "board/": {"orders.view_order"},
+    "orders/savedplace/": {"orders.view_savedplace"},
+    "orders/savedplace/add/": {"orders.add_savedplace"},
+    "dispatch/message/": {"dispatch.view_message"},
     "orders/order/": {"orders.view_order"},
     "orders/order/add/": {"orders.add_order"},
     "orders/orderevent/": {"orders.view_orderevent"},
@@ -108,10 +111,13 @@ def test_the_menu_leads_only_to_what_one_may_see(dispatcher: Client, supervisor:
         apps = client.get("/admin/").context["available_apps"]
         return {app["name"]: [model["name"] for model in app["models"]] for app in apps}
 
-    assert menu(dispatcher) == {"Orders": ["Console", "Orders", "Offers", "History"], "Drivers": ["Drivers"]}
+    assert menu(dispatcher) == {
+        "Orders": ["Console", "Orders", "Offers", "History", "Saved places"],
+        "Drivers": ["Drivers", "Messages"],
+    }
     assert menu(supervisor) == {
-        "Orders": ["Console", "Orders", "Offers", "History"],
-        "Drivers": ["Drivers"],
+        "Orders": ["Console", "Orders", "Offers", "History", "Saved places"],
+        "Drivers": ["Drivers", "Messages"],
         "Integrations": ["Integrators", "API keys"],
         "Background": ["Sweeps", "Schedules", "Queue", "Failed tasks", "Successful tasks"],
         "Access": ["Second factors", "Failed sign-ins", "Looks at customers"],
