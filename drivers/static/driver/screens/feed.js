@@ -150,7 +150,7 @@ function card(scene, slot) {
     { key: slot.order },
     h(
       "article.card.offer",
-      { class: open ? "" : slot.state, "aria-labelledby": id, hook: { mount: () => scene.actions.seen(slot.order) } },
+      { class: open ? "" : slot.state, "aria-labelledby": id },
       h(
         "div.offer-top",
         null,

@@ -1,6 +1,6 @@
 /** Arabic. Sentences in forms are chosen by `count`; Arabic has six (Intl.PluralRules). */
 
-/** @type {import("../screens/i18n.js").Words} */
+/** @type {Record<string, string | Record<string, string>>} */
 export const WORDS = {
   app: "باتون للسائقين",
   "nav.label": "الشاشات",

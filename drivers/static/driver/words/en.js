@@ -1,6 +1,6 @@
 /** English. Sentences in forms are chosen by `count` (Intl.PluralRules). */
 
-/** @type {import("../screens/i18n.js").Words} */
+/** @type {Record<string, string | Record<string, string>>} */
 export const WORDS = {
   app: "Baton Driver",
   "nav.label": "Screens",
