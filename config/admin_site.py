@@ -12,8 +12,14 @@ from config.problems import throttled
 
 #: The menu: section → its lists, as (app.model, what people call it). Whatever is not named here comes after.
 MENU: dict[str, list[tuple[str, str]]] = {
-    "Orders": [("orders.Order", "Orders"), ("dispatch.Offer", "Offers"), ("orders.OrderEvent", "History")],
-    "Drivers": [("drivers.Driver", "Drivers")],
+    "Orders": [
+        ("orders.Order", "Orders"),
+        ("dispatch.Offer", "Offers"),
+        ("orders.OrderEvent", "History"),
+        ("orders.SavedPlace", "Saved places"),
+    ],
+    "Drivers": [("drivers.Driver", "Drivers"), ("dispatch.Message", "Messages")],
+    "Reports": [],
     "Integrations": [("orders.Integrator", "Integrators"), ("orders.ApiKey", "API keys")],
     "Background": [
         ("dispatch.SweepHeartbeat", "Sweeps"),
@@ -29,6 +35,12 @@ MENU: dict[str, list[tuple[str, str]]] = {
         ("axes.AccessAttempt", "Failed sign-ins"),
         ("orders.ContactAccess", "Looks at customers"),
     ],
+}
+
+#: Pages that are no list: section → (address by name, what people call it, the permission that it takes); first of theirs.
+PAGES: dict[str, list[tuple[str, str, str]]] = {
+    "Orders": [("board", "Console", "orders.view_order")],
+    "Reports": [("shift_report", "Shift report", "dispatch.view_reportquarter")],
 }
 
 
@@ -88,7 +100,8 @@ class BatonAdminSite(AdminSite):
         return {**super().each_context(request), "second_factor_offered": is_offered()}
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        return super().index(request, {**(extra_context or {}), "tiles": _tiles(request)})
+        console = reverse("board") if request.user.has_perm("orders.view_order") else ""
+        return super().index(request, {**(extra_context or {}), "tiles": _tiles(request), "console": console})
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """What this user may see, by what people do instead of by Python package."""
@@ -98,7 +111,8 @@ class BatonAdminSite(AdminSite):
         models = {f"{app['app_label']}.{model['object_name']}": model for app in apps for model in app["models"]}
         sections = []
         for name, entries in MENU.items():
-            listed = [{**models.pop(key), "name": called} for key, called in entries if key in models]
+            listed = [_page(*page[:2]) for page in PAGES.get(name, ()) if request.user.has_perm(page[2])]
+            listed += [{**models.pop(key), "name": called} for key, called in entries if key in models]
             if listed:
                 # The section's own link is its first list.
                 url = listed[0]["admin_url"]
@@ -108,6 +122,12 @@ class BatonAdminSite(AdminSite):
             for app in apps
             if (left := [model for model in app["models"] if f"{app['app_label']}.{model['object_name']}" in models])
         ]
+
+
+def _page(address: str, called: str) -> dict[str, Any]:
+    """An entry of the menu, in the words of Django's own for a model."""
+    url = reverse(address)
+    return {"name": called, "object_name": address, "admin_url": url, "add_url": None, "view_only": True, "perms": {}}
 
 
 def _tiles(request: HttpRequest) -> list[dict[str, Any]]:

@@ -15,7 +15,9 @@ import drivers.errors
 import orders.errors
 from config.problems import CONTENT_TYPE, FRAMEWORK_CODES, STATUS
 from dispatch.api.documents import COMPONENTS, STRING, TRUTH, Schema, count, listed, ref
+from dispatch.api.documents_board import board_components
 from dispatch.api.schema import CALLS, DRIVER_TOKEN, SECURITY_SCHEMES, TAGS, Call, answered, grants_in_words
+from dispatch.api.schema_board import BOARD_CALLS
 from drivers.errors import DomainError
 from drivers.http import StrictSerializer
 from orders.lifecycle import Status
@@ -46,6 +48,11 @@ PROBLEM: Schema = {
         "expired": {**TRUTH, "description": "With `order_not_pending`: the order is pending, but expired."},
         "seconds_ago": count(0, description="With `order_taken`, `order_expired` and `order_cancelled`: since when."),
         "retry_after": {"type": "number", "minimum": 0, "description": "With `throttled`: seconds to wait."},
+        "current": {**ref("BoardOrder"), "description": "At the console, when the order has moved on: what it is now."},
+        "last_event": {
+            **ref("Event"),
+            "description": "At the console, when the order has moved on: who did what last.",
+        },
     },
     "required": ["type", "title", "status", "code", "detail"],
 }
@@ -56,7 +63,8 @@ class Described(AutoSchema):
 
     @property
     def call(self) -> Call:
-        return CALLS[type(self.view)][self.method]
+        view = type(self.view)
+        return (CALLS.get(view) or BOARD_CALLS[view])[self.method]
 
     def get_operation_id(self) -> str:
         return self.call.id
@@ -165,7 +173,7 @@ def _in_words(codes: list[str]) -> str:
 def complete(result: Schema, **_: Any) -> Schema:
     """The POSTPROCESSING_HOOK: the documents, the sign-ins and the groups that the calls refer to."""
     components = result.setdefault("components", {})
-    schemas = {**components.get("schemas", {}), **COMPONENTS, "Problem": PROBLEM}
+    schemas = {**components.get("schemas", {}), **COMPONENTS, **board_components(COMPONENTS), "Problem": PROBLEM}
     components["schemas"] = dict(sorted(schemas.items()))
     components["securitySchemes"] = SECURITY_SCHEMES
     return {**result, "tags": TAGS}

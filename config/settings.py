@@ -200,8 +200,42 @@ EXPIRE_AFTER_SECONDS = env.integer("BATON_EXPIRE_AFTER_SECONDS", 120, minimum=1)
 LIVE_SECONDS = env.integer("BATON_LIVE_SECONDS", 60, minimum=5)
 # A customer's name, phone and notes are erased so long after the order's final state.
 CONTACT_RETENTION_DAYS = env.integer("BATON_CONTACT_RETENTION_DAYS", 30, minimum=1)
+# What dispatchers wrote to drivers is erased after so long, read or not.
+MESSAGE_RETENTION_DAYS = env.integer("BATON_MESSAGE_RETENTION_DAYS", 30, minimum=1)
 DEFAULT_CURRENCY = env.text("BATON_CURRENCY", "USD")
 
+# --- What needs a dispatcher's attention (dispatch/attention.py) --------------------------------------------------------
+
+EXPIRING_SECONDS = env.integer("BATON_EXPIRING_SECONDS", 60, minimum=1)
+# A holder who stays within so many metres for so many minutes does not move …
+STILL_METRES = env.integer("BATON_STILL_METRES", 100, minimum=1)
+STILL_MINUTES = env.integer("BATON_STILL_MINUTES", 5, minimum=1)
+# … unless they are where they are expected, within so many metres.
+ARRIVED_METRES = env.integer("BATON_ARRIVED_METRES", 200, minimum=1)
+# Farther by so much than they have been: moving away.
+AWAY_METRES = env.integer("BATON_AWAY_METRES", 500, minimum=1)
+# How long a way takes: as the crow flies, by so much longer on roads, at this speed, and so many minutes on top.
+DETOUR = env.integer("BATON_DETOUR_PERCENT", 140, minimum=100) / 100
+SPEED_KMH = {
+    "bicycle": env.integer("BATON_SPEED_BICYCLE_KMH", 14, minimum=1),
+    "motorbike": env.integer("BATON_SPEED_MOTORBIKE_KMH", 28, minimum=1),
+    "car": env.integer("BATON_SPEED_CAR_KMH", 24, minimum=1),
+    "van": env.integer("BATON_SPEED_VAN_KMH", 20, minimum=1),
+}
+LATE_GRACE_MINUTES = env.integer("BATON_LATE_GRACE_MINUTES", 5, minimum=0)
+
+# --- The console's map -----------------------------------------------------------------------------------------------
+
+# The address of a MapLibre style, or of raster tiles with {z}/{x}/{y}; neither: drivers and orders on a plain background.
+MAP_STYLE = env.text("BATON_MAP_STYLE", "")
+MAP_TILES = env.text("BATON_MAP_TILES", "")
+MAP_ATTRIBUTION = env.text("BATON_MAP_ATTRIBUTION", "")
+# What a style fetches from elsewhere than its own address (fonts, sprites, tiles): the page may ask only these.
+MAP_ORIGINS = env.words("BATON_MAP_ORIGINS")
+# Where the map starts, as "latitude,longitude"; empty: where the drivers are.
+MAP_CENTER = [float(word) for word in env.words("BATON_MAP_CENTER")]
+if MAP_CENTER and not (len(MAP_CENTER) == 2 and abs(MAP_CENTER[0]) <= 90 and abs(MAP_CENTER[1]) <= 180):
+    raise ImproperlyConfigured("BATON_MAP_CENTER must look like 37.79,-122.39.")
 # --- Web Push: off until there is a key (manage.py create_push_keys) ---------------------------------------------------
 
 PUSH_PRIVATE_KEY = env.text("BATON_PUSH_PRIVATE_KEY", "")

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.contrib.gis.geos import Point
 
-from dispatch.models import Offer
+from dispatch.models import Message, Offer
 from drivers.http import rfc3339
 from drivers.models import Driver, Presence
 from orders.models import Order, OrderContact, OrderEvent
@@ -71,8 +71,17 @@ def order_for_staff(order: Order, contact: OrderContact | None = None) -> dict[s
     """The whole order, for dispatchers and for the integrator whose it is; `contact` only if it was brought along."""
     shown = _order(order)
     shown["metadata"] = order.metadata
+    shown["pinned"] = order.pinned
     if contact is not None:
         shown["contact"] = contact_of(contact)
+    return shown
+
+
+def order_for_board(order: Order, offers: dict[str, int] | None = None) -> dict[str, Any]:
+    """The order as the console keeps it; a pending one with its `offers` by state, if they were brought along."""
+    shown = order_for_staff(order)
+    if offers is not None:
+        shown["offers"] = offers
     return shown
 
 
@@ -124,6 +133,17 @@ def event_for_integrator(told: OrderEvent) -> dict[str, Any]:
     shown = event(told)
     shown["data"] = {name: value for name, value in told.data.items() if name != "candidates"}
     return shown
+
+
+def message(told: Message) -> dict[str, Any]:
+    """What a dispatcher wrote to a driver."""
+    return {
+        "id": told.pk,
+        "at": rfc3339(told.at),
+        "text": told.text,
+        "from": told.actor_name,
+        "read_at": rfc3339(told.read_at),
+    }
 
 
 def driver_for_staff(presence: Presence, *, load: int, live: bool) -> dict[str, Any]:

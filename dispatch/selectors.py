@@ -28,7 +28,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce
 
-from dispatch.models import Offer, OfferStatus
+from dispatch.models import REFUSED, Message, Offer, OfferStatus
 from drivers.access import as_driver
 from drivers.clock import ClockTimestamp
 from drivers.errors import NotFound
@@ -39,6 +39,9 @@ from orders.models import Order, OrderContact
 #: A distance on the sphere (`<->`) and on the spheroid differ by less than this factor (flattening is 1/298; the mean
 #: sphere is off by at most 0.56 % along a meridian at the poles).
 SPHERE_SLACK = 1.007
+
+#: Messages that a driver's screen shows at most.
+MESSAGES_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +91,12 @@ def with_load(drivers: QuerySet[Driver]) -> QuerySet[Driver]:
 
 
 def eligible_presences(order: Order) -> QuerySet[Presence]:
-    """Live drivers with room, the right vehicle, who have not declined this order."""
-    declined = Offer.objects.filter(order_id=order.pk, driver_id=OuterRef("driver_id"), status=OfferStatus.DECLINED)
+    """Live drivers with room, the right vehicle, who have not declined this order and were not relieved of it."""
+    refused = Offer.objects.filter(order_id=order.pk, driver_id=OuterRef("driver_id"), status__in=REFUSED)
     presences = live_presences().annotate(load=Coalesce(_loads(), 0)).filter(load__lt=F("driver__capacity"))
     if order.vehicle:
         presences = presences.filter(driver__vehicle=order.vehicle)
-    return presences.filter(~Exists(declined))
+    return presences.filter(~Exists(refused))
 
 
 def nearby_drivers(*, order_id: UUID, radius_km: float, limit: int | None = None) -> list[Candidate]:
@@ -185,10 +188,12 @@ class Sync:
     server_time: datetime
     offers: list[Offer]
     active: list[Order]
+    #: What dispatchers wrote and the driver has not read, oldest first; the latest MESSAGES_SHOWN.
+    messages: list[Message]
 
 
-#: Columns of `baton_driver_sync` (migration dispatch 0005): of the offer, of the order, of its contact. In the order of
-#: the models' fields, as `from_db` wants them.
+#: Columns of `baton_driver_sync` (migration dispatch 0009): of the offer, of the order, of its contact, of a message. In
+#: the order of the models' fields, as `from_db` wants them.
 OFFER_COLUMNS = ["id", "distance_m", "delivered_at"]
 ORDER_COLUMNS = [
     *("id", "reference", "pickup", "pickup_address", "dropoff", "dropoff_address"),
@@ -198,6 +203,7 @@ ORDER_COLUMNS = [
 ]
 PLACES = [ORDER_COLUMNS.index("pickup"), ORDER_COLUMNS.index("dropoff")]
 CONTACT_COLUMNS = ["order_id", "name", "phone", "notes"]
+MESSAGE_COLUMNS = ["id", "text", "actor_name", "at"]
 #: The time is there even when nothing else is.
 SYNC_SQL = """
 SELECT statement_timestamp(), mine.* FROM (SELECT) always LEFT JOIN LATERAL baton_driver_sync(%s) mine ON true
@@ -210,10 +216,14 @@ def sync_driver(*, driver_id: int) -> Sync:
     with connection.cursor() as cursor:
         cursor.execute(SYNC_SQL, [driver_id])
         rows = cursor.fetchall()
-    offers, active = [], []
+    offers, active, messages = [], [], []
     for _, *row in rows:
+        if row[-len(MESSAGE_COLUMNS)] is not None:
+            values = [*row[-len(MESSAGE_COLUMNS) :], None]
+            messages.append(Message.from_db("default", [*MESSAGE_COLUMNS, "read_at"], values))
+            continue
         offer_values, rest = row[: len(OFFER_COLUMNS)], row[len(OFFER_COLUMNS) :]
-        order_values, contact_values = rest[: len(ORDER_COLUMNS)], rest[len(ORDER_COLUMNS) :]
+        order_values, contact_values = rest[: len(ORDER_COLUMNS)], rest[len(ORDER_COLUMNS) : -len(MESSAGE_COLUMNS)]
         if order_values[0] is None:
             continue
         for place in PLACES:
@@ -230,7 +240,8 @@ def sync_driver(*, driver_id: int) -> Sync:
             offers.append(offer)
     offers.sort(key=lambda offer: (offer.distance_m, offer.pk))
     active.sort(key=lambda order: (order.assigned_at, order.pk))
-    return Sync(server_time=rows[0][0], offers=offers, active=active)
+    messages.sort(key=lambda message: message.pk)
+    return Sync(server_time=rows[0][0], offers=offers, active=active, messages=messages)
 
 
 #: An order of today was made at most so long ago: bounds what is looked through (orders.services, FARTHEST_RELEASE).
@@ -310,3 +321,9 @@ def order_for_driver(*, driver_id: int, order_id: UUID) -> Order:
     if order is None:
         raise NotFound
     return order
+
+
+def messages_of_driver(*, driver_id: int) -> list[Message]:
+    """The latest MESSAGES_SHOWN to the driver, newest first, as they may see them."""
+    with as_driver(driver_id):
+        return list(Message.objects.filter(driver_id=driver_id).order_by("-pk")[:MESSAGES_SHOWN])

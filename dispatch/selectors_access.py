@@ -54,6 +54,11 @@ def standing_of_devices(digests: Collection[str]) -> dict[str, bool]:
 
 def dispatcher_by_session(*, session_key: str) -> int:
     """The user id of a signed-in dispatcher. Raises NotSignedIn, also for people without the permission."""
+    return watcher_by_session(session_key=session_key)[0]
+
+
+def watcher_by_session(*, session_key: str) -> tuple[int, str]:
+    """The user id of a signed-in dispatcher, and what others know them by. Raises as `dispatcher_by_session`."""
     sessions: Any = import_module(settings.SESSION_ENGINE)
     # All that get_user looks at is the session: the same checks as for a page of the admin.
     session = sessions.SessionStore(session_key)
@@ -62,4 +67,4 @@ def dispatcher_by_session(*, session_key: str) -> int:
         raise NotSignedIn
     if standing(user_id=user.pk, session=session) is not Standing.GOOD:
         raise NotSignedIn
-    return int(user.pk)
+    return int(user.pk), user.get_full_name() or user.get_username()

@@ -27,3 +27,7 @@ def erase_contacts() -> None:
     contacts.erase_contacts()
     proofs.erase_proofs()
     proofs.sweep_files()
+
+
+def settle_quarters() -> int:
+    return services.settle_quarters()

@@ -77,9 +77,43 @@ class Presence(models.Model):
 
     class Meta:
         verbose_name_plural = "presence"
+        triggers = [
+            # Whoever changes duty (the driver, a dispatcher, the sweep, the heartbeat that ends a silence) leaves a record.
+            # The condition is all that a ping costs.
+            pgtrigger.Trigger(
+                name="presence_records_duty",
+                operation=pgtrigger.Update,
+                when=pgtrigger.After,
+                condition=pgtrigger.Q(old__is_online__df=pgtrigger.F("new__is_online")),
+                func="INSERT INTO drivers_dutychange (driver_id, at, is_online, silent)"
+                " VALUES (NEW.driver_id, clock_timestamp(), NEW.is_online, NEW.silent_since IS NOT NULL); RETURN NULL;",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"presence of driver {self.driver_id}"
+
+
+class DutyChange(models.Model):
+    """A driver went on or off duty. Append-only, written by the trigger on Presence; the shift report counts hours by it."""
+
+    driver = models.ForeignKey(Driver, on_delete=models.PROTECT, related_name="+", db_index=False)
+    at = models.DateTimeField()
+    is_online = models.BooleanField()
+    #: The sweep took them off duty because they were not heard of.
+    silent = models.BooleanField(default=False)
+
+    class Meta:
+        indexes = [
+            # All that the report reads of it is in the index.
+            models.Index(fields=["driver", "-at", "-id"], include=["is_online"], name="duty_change_by_driver"),
+        ]
+        triggers = [
+            pgtrigger.Protect(name="duty_change_append_only", operation=pgtrigger.Update | pgtrigger.Delete),
+        ]
+
+    def __str__(self) -> str:
+        return f"driver {self.driver_id} {'on' if self.is_online else 'off'} duty"
 
 
 class DeviceToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types

@@ -5,7 +5,7 @@ from typing import ClassVar
 import uuid_utils.compat
 from django.contrib.gis.db import models
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import OpClass
+from django.contrib.postgres.indexes import BrinIndex, OpClass
 from django.db.models import Q
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now, Upper
@@ -76,6 +76,8 @@ class Order(models.Model):
     #: Pending, but its time has run out: no driver may take it until a dispatcher re-offers it.
     expired = models.BooleanField(default=False)
     driver = models.ForeignKey(Driver, on_delete=models.PROTECT, null=True, blank=True, related_name="orders")
+    #: A person decided over it: while pending it is not auto-assigned, while held the holder was chosen by hand.
+    pinned = models.BooleanField(default=False, db_default=False)
     #: Counts the changes; every change has exactly one OrderEvent with the same number.
     version = models.PositiveIntegerField(default=1)
 
@@ -143,6 +145,14 @@ class Order(models.Model):
             models.Index(fields=["integrator", "-created_at", "-id"], name="order_by_integrator"),
             models.Index(fields=["status", "-created_at", "-id"], name="order_by_status"),
             models.Index(fields=["-created_at", "-id"], name="order_newest_first"),
+            # The shift report: what was released in a range of time, for a few pages of index and next to nothing per write.
+            # multi: a handful of orders for next week does not widen the range of the pages they are on.
+            BrinIndex(
+                OpClass("release_at", name="timestamptz_minmax_multi_ops"),
+                name="order_by_release",
+                pages_per_range=16,
+                autosummarize=True,
+            ),
             models.Index(fields=["reference"], name="order_by_reference"),
             # The back office's search, as it is typed: any case, any collation, from the start.
             models.Index(OpClass(Upper("reference"), name="text_pattern_ops"), name="order_by_reference_start"),
@@ -270,6 +280,22 @@ class OrderEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} v{self.version}"
+
+
+class SavedPlace(models.Model):
+    """A place that dispatchers know by name: a shop, a depot. Chosen in the form for a new order."""
+
+    name = models.CharField(max_length=100, unique=True)
+    #: WGS 84 (SRID 4326), longitude and latitude.
+    point = models.PointField(geography=True, srid=4326, spatial_index=False)
+    address = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class IdempotencyKey(models.Model):

@@ -131,6 +131,10 @@ COMPONENTS: Final[dict[str, Schema]] = {
         reference={**STRING, "description": "The sender's own number for it."},
         dropoff=ref("Place"),
         metadata={"type": "object", "description": "The sender's own.", "additionalProperties": True},
+        pinned={
+            **TRUTH,
+            "description": "A dispatcher decided over it by hand: the system does not assign it otherwise.",
+        },
         optional={"contact": ref("Contact")},
     ),
     "DriverOrder": document(
@@ -233,5 +237,6 @@ COMPONENTS: Final[dict[str, Schema]] = {
         server_time=TIME,
         offers=listed(ref("Offer"), "Nearest first."),
         active=listed(ref("DriverOrder"), "Orders in hand, oldest first."),
+        messages=listed(ref("Message"), "What dispatchers wrote and the driver has not read, oldest first."),
     ),
 }

@@ -12,10 +12,10 @@ from rest_framework.serializers import ValidationError
 
 from dispatch import representations, selectors, services
 from dispatch.api.base import DriverView
-from dispatch.api.queries import check_names
+from dispatch.api.queries import BIGGEST, check_names
 from drivers.access import as_driver
 from drivers.clock import database_now
-from drivers.errors import Invalid
+from drivers.errors import Invalid, NotFound
 from drivers.http import DeviceTime, Number, StrictSerializer, YesNo, checked, page_of, rfc3339
 from drivers.services import Position
 from orders.models import Order
@@ -95,6 +95,7 @@ class SyncView(DriverView):
         shown = {
             "offers": [representations.offer_for_driver(offer) for offer in truth.offers],
             "active": [show_order(order) for order in truth.active],
+            "messages": [representations.message(message) for message in truth.messages],
         }
         digest = hashlib.blake2b(json.dumps([self.driver.pk, shown]).encode(), digest_size=16).hexdigest()
         etag = f'"{digest}"'
@@ -114,6 +115,24 @@ class HistoryView(DriverView):
             mine = Order.objects.filter(driver_id=driver_id).select_related("contact")
             page = page_of(mine, request, show_order)
         return Response(page)
+
+
+class MessagesView(DriverView):
+    """What dispatchers wrote to the driver, newest first, the latest 50."""
+
+    def get(self, request: Request) -> Response:
+        check_names(request)
+        told = selectors.messages_of_driver(driver_id=self.driver.pk)
+        return Response({"results": [representations.message(message) for message in told]})
+
+
+class MessageReadView(DriverView):
+    def post(self, request: Request, message_id: int) -> Response:
+        checked(StrictSerializer, request.data)
+        if message_id > BIGGEST:
+            raise NotFound
+        message = services.mark_message_read(message_id=message_id, driver_id=self.driver.pk)
+        return Response(representations.message(message))
 
 
 class FiguresView(DriverView):

@@ -47,6 +47,7 @@ TAGS: Final = [
     {"name": "orders", "description": "The intake, for integrators and dispatchers."},
     {"name": "events", "description": "What happened."},
     {"name": "dispatch", "description": "The console's verbs, also for scripts."},
+    {"name": "console", "description": "What the console itself does and reads."},
 ]
 
 

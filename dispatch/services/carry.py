@@ -6,11 +6,12 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
+from django.db import connection
 from django.utils.crypto import constant_time_compare
 
 from dispatch import live
 from dispatch.locks import lock_order
-from dispatch.models import Offer, OfferStatus
+from dispatch.models import OfferStatus
 from dispatch.services.offers import offer_to_nearby
 from dispatch.services.receipts import NO_TAP, Done, Tap, act_once
 from drivers.clock import database_now
@@ -138,22 +139,49 @@ def release_order(*, order_id: UUID, driver_id: int, reason: str = "", tap: Tap 
         if order.status != Status.ASSIGNED:
             raise OrderNotPending(status=order.status)
         data = {"reason": reason, **_tapped(tap)}
-        give_back(order, actor=_actor(order), data=data, now=now, reason="released", declined=True)
+        give_back(order, actor=_actor(order), data=data, now=now, reason="released", offer=OfferStatus.DECLINED)
+        offer_to_nearby(order)
         return order
 
     return act_once(driver_id=driver_id, order_id=order_id, verb="release", tap=tap, act=act)
 
 
+#: Also for a holder who was never offered the order, but assigned: without a row the sweeps would not know.
+CLOSE_OFFER = """
+INSERT INTO dispatch_offer (order_id, driver_id, distance_m, status, offered_at, closed_at, closed_reason)
+SELECT o.id, %(driver)s, coalesce(ST_Distance(p.location, o.pickup), 0), %(status)s, %(now)s, %(now)s, %(reason)s
+FROM orders_order o JOIN drivers_presence p ON p.driver_id = %(driver)s
+WHERE o.id = %(order)s
+ON CONFLICT (order_id, driver_id) DO UPDATE SET
+    status = excluded.status, closed_at = excluded.closed_at, closed_reason = excluded.closed_reason
+"""
+
+
 def give_back(
-    order: Order, *, actor: actors.Actor, data: dict[str, Any], now: datetime, reason: str, declined: bool
+    order: Order,
+    *,
+    actor: actors.Actor,
+    data: dict[str, Any],
+    now: datetime,
+    reason: str,
+    offer: OfferStatus,
+    deadlines: dict[str, datetime] | None = None,
+    pinned: bool = False,
 ) -> None:
     """The one place where a locked, assigned order loses its holder and is pending again, with fresh deadlines if its own
-    have passed. `declined`: never offer it to that driver again."""
+    have passed (or with those given). What becomes of that driver's own `offer`: declined or barred, never made again;
+    lapsed, as anybody's. Offering it to the others is the caller's."""
     driver_id = order.driver_id
     assert driver_id is not None
-    Offer.objects.filter(order=order, driver_id=driver_id).update(
-        status=OfferStatus.DECLINED if declined else OfferStatus.LAPSED, closed_at=now, closed_reason=reason
-    )
+    with connection.cursor() as cursor:
+        given: dict[str, Any] = {
+            "order": order.pk,
+            "driver": driver_id,
+            "status": str(offer),
+            "now": now,
+            "reason": reason,
+        }
+        cursor.execute(CLOSE_OFFER, given)
     event = changes.change(
         order,
         Kind.RELEASED,
@@ -164,12 +192,12 @@ def give_back(
         driver_id=None,
         assigned_at=None,
         offered_at=None,
-        **fresh_deadlines(order, now=now),
+        pinned=pinned,
+        **(deadlines or fresh_deadlines(order, now=now)),
     )
     live.order_changed(order, event)
     live.order_removed(order, driver_id, reason)
     live.driver_changed(driver_id)
-    offer_to_nearby(order)
 
 
 def fresh_deadlines(order: Order, *, now: datetime) -> dict[str, datetime]:

@@ -11,7 +11,7 @@ from django.db.models import Count, QuerySet
 from dispatch import live
 from dispatch.candidates import free_drivers, nearest_free_drivers
 from dispatch.locks import lock_available_offers, lock_available_orders, lock_order
-from dispatch.models import Offer, OfferStatus
+from dispatch.models import REFUSED, Offer, OfferStatus
 from dispatch.selectors import Candidate, nearby_drivers_of
 from dispatch.services.batches import together
 from dispatch.services.push import push_later
@@ -66,7 +66,7 @@ def offer_orders(*, order_ids: Sequence[UUID] | None = None, after: UUID | None 
         {order_id: count for order_id, count in wanted.items() if count},
         free,
         radius_km=settings.OFFER_RADIUS_KM,
-        without=[OfferStatus.OPEN, OfferStatus.DECLINED],
+        without=[OfferStatus.OPEN, *REFUSED],
     )
     together(lambda ids: _offer(ids, missing), sorted(missing))
     return resume

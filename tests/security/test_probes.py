@@ -22,7 +22,15 @@ from tests import cast, pictures
 from tests.dispatch.live.rig import Client, token_of, wait_until
 
 #: What nobody but bob may ever read.
-SECRETS = ("Zelda Quux", "+49 170 5550199", "key under the mat", "Hidden Pickup Lane", "Hidden Dropoff Row", "REF-8841")
+SECRETS = (
+    "Zelda Quux",
+    "+49 170 5550199",
+    "key under the mat",
+    "Hidden Pickup Lane",
+    "Hidden Dropoff Row",
+    "REF-8841",
+    "Meet Zed",
+)
 THING = {"lat": 37.75, "lng": -122.5}
 
 # --- What there is to probe: read from the URL configuration and the frames themselves -------------------------------
@@ -86,6 +94,8 @@ OWN_DOORS: dict[tuple[str, str], list[tuple[str, dict[str, Any] | None, int]]] =
         ("?cursor={cursor}", None, 200),
         ("?cursor={cursor}&limit=100", None, 200),
     ],
+    ("get", "driver-messages"): [("?driver={bob}", None, 400), ("?limit=50", None, 400), ("", None, 200)],
+    ("post", "driver-message-read"): [("", {}, 404), ("?driver={bob}", {}, 404), ("", {"driver": "{bob}"}, 400)],
     ("post", "ticket"): [("", {"driver": "{bob}"}, 400), ("?driver={bob}", {}, 200)],
     ("post", "sign-out"): [("", {"driver": "{bob}", "token": "{bobs_digest}"}, 400), ("?driver={bob}", {}, 204)],
 }
@@ -180,7 +190,9 @@ def victims_ids(bob: Driver, scene: dict[str, Order]) -> dict[str, str]:
     assert digest is not None
     endpoint = "https://fcm.googleapis.com/fcm/send/bob"
     PushSubscription.objects.get_or_create(endpoint=endpoint, driver=bob, token=digest, p256dh="p", auth="a")
+    message = services.send_message(driver_id=bob.pk, text="Meet Zed", actor=cast.DISPATCHER)
     return {
+        "message": str(message.pk),
         "bob": str(bob.pk),
         "order": str(scene["held"].pk),
         "cursor": cursor,
@@ -247,7 +259,8 @@ def test_a_door_of_ones_own_shows_and_changes_nobody_else(
     before = everything(mallory)
 
     for query, body, status in OWN_DOORS[door]:
-        answer = said_by(app_of(mallory), method, reverse(name) + filled(query, ids), filled(body, ids))
+        args = [ids["message"]] if name == "driver-message-read" else []
+        answer = said_by(app_of(mallory), method, reverse(name, args=args) + filled(query, ids), filled(body, ids))
 
         assert answer.status_code == status, answer.content
         assert leaks(answer.content) == []
@@ -275,7 +288,9 @@ def test_the_doors_of_others_are_closed_to_a_driver(scene: dict[str, Order], mal
         for method in methods_of(view):
             if (method, name) in driver_doors() or name == "sign-in":
                 continue
-            args = [scene["held"].pk] if name.startswith("order") and name != "orders" else []
+            args: list[Any] = [scene["held"].pk] if name.startswith("order") and name != "orders" else []
+            if name == "board-driver":
+                args = [mallory.pk]
             answer = said_by(app, method, reverse(name, args=args), {})
             assert (answer.status_code, answer.json()["code"]) == (403, "permission_denied"), name
             assert leaks(answer.content) == []

@@ -97,7 +97,7 @@ def on_duty(phone: Phone, complaints: list[str]) -> Iterator[Phone]:
     alice = cast.driver("alice", is_online=False)
     phone.driver_id = alice.pk
     phone.sign_in("alice", cast.PASSWORD)
-    phone.do("setDuty", True)
+    phone.go_on_duty()
     phone.sees(lambda state: state["link"]["state"] == "live" and state["duty"]["confirmed"], "alice is on duty")
     phone.sees(lambda state: state["position"], "alice is somewhere")
     cast.move(alice, cast.FERRY_BUILDING)

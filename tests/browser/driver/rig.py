@@ -94,6 +94,12 @@ class Phone:
         """An action of the app; returns when the tap is safe."""
         return self.page.evaluate("([name, args]) => window.app.actions[name](...args)", [action, list(args)])
 
+    def go_on_duty(self) -> None:
+        self.page.evaluate("window.app.actions.setDuty(true)")
+
+    def go_off_duty(self) -> None:
+        self.page.evaluate("window.app.actions.setDuty(false)")
+
     def sign_in(self, username: str, password: str) -> None:
         self.do("signIn", username, password)
 

@@ -29,7 +29,7 @@ def test_the_whole_day_of_a_driver(on_duty: Phone) -> None:
     on_duty.sees(lambda state: [o["status"] for o in state["active"]] == ["picked_up"], "picked up")
     on_duty.do("deliver", key, {"kind": "name", "note": "Left with Bob"})
     on_duty.sees(lambda state: state["active"] == [], "delivered")
-    on_duty.do("setDuty", False)
+    on_duty.go_off_duty()
     on_duty.sees(lambda state: state["duty"] == {"wanted": False, "confirmed": False}, "off duty")
     on_duty.do("signOut")
     assert on_duty.state["phase"] == "signed_out"

@@ -21,6 +21,9 @@ DISPATCHER = {
     "drivers.duty_driver",
     "drivers.view_presence",
     "dispatch.view_offer",
+    "dispatch.view_message",
+    "dispatch.add_message",
+    "orders.view_savedplace",
 }
 SUPERVISOR = DISPATCHER | {
     "drivers.add_driver",
@@ -34,6 +37,9 @@ SUPERVISOR = DISPATCHER | {
     "orders.add_apikey",
     "orders.change_apikey",
     "orders.view_contactaccess",
+    "orders.add_savedplace",
+    "orders.change_savedplace",
+    "orders.delete_savedplace",
     "dispatch.view_sweepheartbeat",
     "django_q.view_schedule",
     "django_q.view_success",
@@ -46,6 +52,10 @@ SUPERVISOR = DISPATCHER | {
 }
 PAGES = {
     "": DISPATCHER,
+    "board/": {"orders.view_order"},
+    "orders/savedplace/": {"orders.view_savedplace"},
+    "orders/savedplace/add/": {"orders.add_savedplace"},
+    "dispatch/message/": {"dispatch.view_message"},
     "orders/order/": {"orders.view_order"},
     "orders/order/add/": {"orders.add_order"},
     "orders/orderevent/": {"orders.view_orderevent"},
@@ -101,10 +111,13 @@ def test_the_menu_leads_only_to_what_one_may_see(dispatcher: Client, supervisor:
         apps = client.get("/admin/").context["available_apps"]
         return {app["name"]: [model["name"] for model in app["models"]] for app in apps}
 
-    assert menu(dispatcher) == {"Orders": ["Orders", "Offers", "History"], "Drivers": ["Drivers"]}
+    assert menu(dispatcher) == {
+        "Orders": ["Console", "Orders", "Offers", "History", "Saved places"],
+        "Drivers": ["Drivers", "Messages"],
+    }
     assert menu(supervisor) == {
-        "Orders": ["Orders", "Offers", "History"],
-        "Drivers": ["Drivers"],
+        "Orders": ["Console", "Orders", "Offers", "History", "Saved places"],
+        "Drivers": ["Drivers", "Messages"],
         "Integrations": ["Integrators", "API keys"],
         "Background": ["Sweeps", "Schedules", "Queue", "Failed tasks", "Successful tasks"],
         "Access": ["Second factors", "Failed sign-ins", "Looks at customers"],

@@ -13,7 +13,7 @@ from config.api_docs import openapi_document
 @cache
 def _operations() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
     return [
-        (re.compile(re.sub(r"\\{\w+\\}", "[0-9a-f-]{36}", re.escape(path))), calls)
+        (re.compile(re.sub(r"\\{\w+\\}", "[0-9a-f-]{1,36}", re.escape(path))), calls)
         for path, calls in openapi_document()["paths"].items()
     ]
 

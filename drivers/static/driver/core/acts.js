@@ -41,6 +41,7 @@ export function shown(act, isSignedIn, isSending) {
 export function record(driverId, lane, kind, order, body, now) {
   return {
     action_id: crypto.randomUUID(),
+    turn: 0,
     driver_id: driverId,
     lane,
     kind,
@@ -67,13 +68,19 @@ export function isSame(one, other) {
 }
 
 /**
+ * The turn of what is tapped now, after all of these.
+ * @param {ActRecord[]} acts
+ */
+export function nextTurn(acts) {
+  return acts.reduce((turn, act) => Math.max(turn, act.turn + 1), Date.now());
+}
+
+/**
  * @param {ActRecord} act
  * @param {ActRecord} proof
  */
 export function isBefore(act, proof) {
-  if (act.order !== proof.order) return false;
-  if (act.seq !== undefined && proof.seq !== undefined) return act.seq < proof.seq;
-  return act.tapped_at <= proof.tapped_at;
+  return act.order === proof.order && act.turn < proof.turn;
 }
 
 /**

@@ -23,11 +23,10 @@ import { createWake } from "./wake.js";
 /** @typedef {import("./database.js").ActRecord} ActRecord */
 /** @typedef {import("./database.js").SessionRecord} SessionRecord */
 
-/** @typedef {{syncMs: number, drainMs: number, link: Partial<import("./link.js").Timing>, outbox: Partial<import("./outbox.js").Timing>}} Timing */
+/** @typedef {{syncMs: number, drainMs: number, lastTapsMs: number, link: Partial<import("./link.js").Timing>, outbox: Partial<import("./outbox.js").Timing>}} Timing */
 
-const TIMING = { syncMs: 60_000, drainMs: 20_000, link: {}, outbox: {} };
-/** How long signing out waits for taps that are on their way. */
-const LAST_TAPS_MS = 3000;
+/** lastTapsMs: how long signing out waits for taps that are on their way. */
+const TIMING = { syncMs: 60_000, drainMs: 20_000, lastTapsMs: 3000, link: {}, outbox: {} };
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
@@ -177,7 +176,7 @@ export function createApp(options = {}) {
   function settledHere(settled) {
     channel.postMessage({ topic: "settled", settled });
     feed.settled(settled);
-    if (settled.notice) notices.show(settled.notice);
+    if (settled.notice && settled.act.driver_id === record?.driver.id) notices.show(settled.notice);
   }
 
   /** @param {{topic: string, settled?: import("./outbox.js").Settled}} message */
@@ -189,7 +188,9 @@ export function createApp(options = {}) {
   }
 
   async function lookAtActs() {
-    waiting = await outbox.waiting();
+    // The news of an act before the act itself goes.
+    const [now] = await Promise.all([outbox.waiting(), notices.load()]);
+    waiting = now;
     changed();
   }
 
@@ -201,6 +202,7 @@ export function createApp(options = {}) {
     const before = record;
     record = await session.current();
     const token = record?.token ?? null;
+    await notices.of(record?.driver.id ?? 0);
     if (before?.driver.id !== record?.driver.id || !token) confirmed = null;
     if (token !== runsWith) {
       link.stop();
@@ -283,7 +285,7 @@ export function createApp(options = {}) {
   async function signOut() {
     const token = record?.token;
     if (!token) return;
-    await Promise.race([outbox.drain({ eager: true }), new Promise((done) => setTimeout(done, LAST_TAPS_MS))]);
+    await Promise.race([outbox.drain({ eager: true }), new Promise((done) => setTimeout(done, timing.lastTapsMs))]);
     await session.leave(token);
     await session.end(token, null);
     await feed.forget();

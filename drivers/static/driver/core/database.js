@@ -17,10 +17,11 @@ import { openDB } from "../../node_modules/idb/build/index.js";
 
 /**
  * @typedef {{
- *   seq?: number, action_id: string, driver_id: number, lane: "act" | "proof", kind: import("./types.js").Verb | "proof",
+ *   seq?: number, turn: number, action_id: string, driver_id: number, lane: "act" | "proof", kind: import("./types.js").Verb | "proof",
  *   order: string, body: Record<string, any>, tapped_at: number, tries: number,
  *   retry_at: number, retry_since: number, firm: boolean, problem: import("./types.js").Problem | null,
- * }} ActRecord `seq` is the order of tapping; not before `retry_at` (from `retry_since`), `firm` if the server said so.
+ * }} ActRecord `turn` is the order of tapping: the time, but always later than what was tapped before, whatever became of
+ * the phone's clock. No `seq`: it could not be stored. Not before `retry_at` (from `retry_since`), `firm` if the server said so.
  *
  * @typedef {{
  *   key: "current", driver: import("./types.js").Driver, token: string | null, why: import("./types.js").State["signedOutWhy"],
@@ -38,7 +39,7 @@ import { openDB } from "../../node_modules/idb/build/index.js";
  *   leaving: {key: string, value: {token: string}},
  *   acts: {key: number, value: ActRecord, indexes: {action_id: string}},
  *   pictures: {key: string, value: PictureRecord},
- *   notices: {key: string, value: import("./types.js").Notice},
+ *   notices: {key: string, value: import("./types.js").Notice & {driver_id: number}},
  *   truth: {key: string, value: TruthRecord},
  * }} Schema
  * @typedef {import("../../node_modules/idb/build/index.js").IDBPDatabase<Schema>} Database

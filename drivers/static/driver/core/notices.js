@@ -15,9 +15,21 @@ export function createNotices(changed) {
   /** Of this page, and those that the database did not take. @type {Map<string, Notice>} */
   const own = new Map();
 
+  let driverId = 0;
+
+  /** Whose they are: nobody reads another's. @param {number} driver */
+  async function of(driver) {
+    if (driver === driverId) return;
+    driverId = driver;
+    kept = [];
+    own.clear();
+    await load();
+  }
+
   async function load() {
     try {
-      kept = await read(["notices"], (tx) => tx.objectStore("notices").getAll());
+      const all = await read(["notices"], (tx) => tx.objectStore("notices").getAll());
+      kept = all.filter((notice) => notice.driver_id === driverId);
     } catch {
       // Those that were read before are still shown.
     }
@@ -70,5 +82,5 @@ export function createNotices(changed) {
     return [...together.values()].sort((a, b) => b.at - a.at);
   };
 
-  return { load, tidy, say, show, dismiss, all };
+  return { of, load, tidy, say, show, dismiss, all };
 }

@@ -12,7 +12,7 @@
 //
 // Pages and the service worker run this same code.
 
-import { isBefore, isDue, isRefusalBefore, isSame, record, shown } from "./acts.js";
+import { isBefore, isDue, isRefusalBefore, isSame, nextTurn, record, shown } from "./acts.js";
 import { ask, backoffMs, trouble } from "./api.js";
 import { change, read, whatFailed } from "./database.js";
 import { shrunk } from "./photo.js";
@@ -87,7 +87,9 @@ export function createOutbox({ changed, settled, timing = {} }) {
       return { storage: null, lost: "nothing" };
     } catch (error) {
       const storage = whatFailed(error);
+      act.turn ||= nextTurn([...stored, ...unstored]);
       for (const proof of proofs) {
+        proof.act.turn ||= nextTurn([act, ...stored, ...unstored]);
         unstored.push(proof.act);
         unstoredPictures.set(proof.act.action_id, proof.blob);
       }
@@ -116,10 +118,12 @@ export function createOutbox({ changed, settled, timing = {} }) {
       const table = tx.objectStore("acts");
       const there = await table.getAll();
       for (const act of acts) {
+        act.turn ||= nextTurn([...there, ...unstored, ...acts]);
         const twin = there.find((one) => isSame(one, act) && !answered.has(one.action_id));
         if (!twin) await table.add({ ...act });
       }
       for (const [index, { act }] of proofs.entries()) {
+        act.turn ||= nextTurn([...there, ...unstored, ...acts, ...proofs.map((one) => one.act)]);
         await table.add({ ...act });
         const picture = { action_id: act.action_id, bytes: /** @type {ArrayBuffer} */ (bytes[index]), type: "" };
         await tx.objectStore("pictures").put(picture);
@@ -137,7 +141,9 @@ export function createOutbox({ changed, settled, timing = {} }) {
     } catch {
       // What was there a moment ago is still there, and is sent from memory; its place in the order is kept.
     }
-    return [...stored, ...unstored].filter((act) => !answered.has(act.action_id));
+    const ids = new Set(stored.map((act) => act.action_id));
+    const all = [...stored, ...unstored.filter((act) => !ids.has(act.action_id))];
+    return all.filter((act) => !answered.has(act.action_id)).sort((a, b) => a.turn - b.turn);
   }
 
   /**
@@ -307,8 +313,10 @@ export function createOutbox({ changed, settled, timing = {} }) {
     answered.set(act.action_id, done);
     unstored = unstored.filter((one) => one.action_id !== act.action_id);
     unstoredPictures.delete(act.action_id);
-    await finish();
+    // Shown in the same breath; if the page dies before it is written down, the act is sent again and this comes again.
     settled(done);
+    changed("acts");
+    await finish();
     changed("acts");
   }
 
@@ -323,7 +331,7 @@ export function createOutbox({ changed, settled, timing = {} }) {
           if (!done.notice) return;
           const follows = (await tx.objectStore("notices").getAll()).some((one) => isRefusalBefore(one, done.act));
           if (follows && done.notice.tone === "bad") done.notice.data.follows = true;
-          await tx.objectStore("notices").put(done.notice);
+          await tx.objectStore("notices").put({ ...done.notice, driver_id: done.act.driver_id });
         });
         answered.delete(id);
         changed("notices");

@@ -30,7 +30,7 @@ ALTER TABLE {table} DISABLE ROW LEVEL SECURITY;
 class Migration(migrations.Migration):
     dependencies = [
         ("drivers", "0003_duty_permission"),
-        ("orders", "0005_search_by_reference"),
+        ("orders", "0008_orders_by_release"),
     ]
 
     operations = [

@@ -25,7 +25,7 @@ ALTER TABLE drivers_pushsubscription DROP CONSTRAINT push_subscription_ends_with
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("drivers", "0003_duty_permission"),
+        ("drivers", "0004_duty_changes"),
     ]
 
     operations = [
