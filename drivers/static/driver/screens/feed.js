@@ -225,7 +225,7 @@ function acts(scene, slot, payout) {
   if (offer.act) return actingNote(offer.act);
   const arming = scene.draft("declining", { order: "", at: 0 });
   const sure = arming.order === slot.order;
-  const where = apart(offer.pickup.address);
+  const where = offer.pickup.address;
   return [
     h(
       "button.button.decline",
