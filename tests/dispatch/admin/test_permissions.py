@@ -40,6 +40,7 @@ SUPERVISOR = DISPATCHER | {
     "orders.add_savedplace",
     "orders.change_savedplace",
     "orders.delete_savedplace",
+    "dispatch.view_reportquarter",
     "dispatch.view_sweepheartbeat",
     "django_q.view_schedule",
     "django_q.view_success",
@@ -51,6 +52,7 @@ SUPERVISOR = DISPATCHER | {
 PAGES = {
     "": DISPATCHER,
     "board/": {"orders.view_order"},
+    "report/": {"dispatch.view_reportquarter"},
     "orders/order/": {"orders.view_order"},
     "orders/order/add/": {"orders.add_order"},
     "orders/orderevent/": {"orders.view_orderevent"},
@@ -109,6 +111,7 @@ def test_the_menu_leads_only_to_what_one_may_see(dispatcher: Client, supervisor:
     assert menu(supervisor) == {
         "Orders": ["Console", "Orders", "Offers", "History"],
         "Drivers": ["Drivers"],
+        "Reports": ["Shift report"],
         "Integrations": ["Integrators", "API keys"],
         "Background": ["Sweeps", "Schedules", "Queue", "Failed tasks", "Successful tasks"],
         "Access": ["Failed sign-ins", "Looks at customers"],
