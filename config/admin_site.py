@@ -11,8 +11,13 @@ from config.problems import throttled
 
 #: The menu: section → its lists, as (app.model, what people call it). Whatever is not named here comes after.
 MENU: dict[str, list[tuple[str, str]]] = {
-    "Orders": [("orders.Order", "Orders"), ("dispatch.Offer", "Offers"), ("orders.OrderEvent", "History")],
-    "Drivers": [("drivers.Driver", "Drivers")],
+    "Orders": [
+        ("orders.Order", "Orders"),
+        ("dispatch.Offer", "Offers"),
+        ("orders.OrderEvent", "History"),
+        ("orders.SavedPlace", "Saved places"),
+    ],
+    "Drivers": [("drivers.Driver", "Drivers"), ("dispatch.Message", "Messages")],
     "Reports": [],
     "Integrations": [("orders.Integrator", "Integrators"), ("orders.ApiKey", "API keys")],
     "Background": [

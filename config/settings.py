@@ -201,6 +201,26 @@ CONTACT_RETENTION_DAYS = env.integer("BATON_CONTACT_RETENTION_DAYS", 30, minimum
 MESSAGE_RETENTION_DAYS = env.integer("BATON_MESSAGE_RETENTION_DAYS", 30, minimum=1)
 DEFAULT_CURRENCY = env.text("BATON_CURRENCY", "USD")
 
+# --- What needs a dispatcher's attention (dispatch/attention.py) --------------------------------------------------------
+
+EXPIRING_SECONDS = env.integer("BATON_EXPIRING_SECONDS", 60, minimum=1)
+# A holder who stays within so many metres for so many minutes does not move …
+STILL_METRES = env.integer("BATON_STILL_METRES", 100, minimum=1)
+STILL_MINUTES = env.integer("BATON_STILL_MINUTES", 5, minimum=1)
+# … unless they are where they are expected, within so many metres.
+ARRIVED_METRES = env.integer("BATON_ARRIVED_METRES", 200, minimum=1)
+# Farther by so much than they have been: moving away.
+AWAY_METRES = env.integer("BATON_AWAY_METRES", 500, minimum=1)
+# How long a way takes: as the crow flies, by so much longer on roads, at this speed, and so many minutes on top.
+DETOUR = env.integer("BATON_DETOUR_PERCENT", 140, minimum=100) / 100
+SPEED_KMH = {
+    "bicycle": env.integer("BATON_SPEED_BICYCLE_KMH", 14, minimum=1),
+    "motorbike": env.integer("BATON_SPEED_MOTORBIKE_KMH", 28, minimum=1),
+    "car": env.integer("BATON_SPEED_CAR_KMH", 24, minimum=1),
+    "van": env.integer("BATON_SPEED_VAN_KMH", 20, minimum=1),
+}
+LATE_GRACE_MINUTES = env.integer("BATON_LATE_GRACE_MINUTES", 5, minimum=0)
+
 # --- The console's map -----------------------------------------------------------------------------------------------
 
 # The address of a MapLibre style, or of raster tiles with {z}/{x}/{y}; neither: drivers and orders on a plain background.

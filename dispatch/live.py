@@ -108,8 +108,9 @@ def drivers_moved(moved: Iterable[Recorded]) -> None:
         {
             "id": row.driver_id,
             "is_online": row.is_online,
-            "lat": row.lat,
-            "lng": row.lng,
+            # A tenth of a metre is more than any of them knows.
+            "lat": row.lat if row.lat is None else round(row.lat, 6),
+            "lng": row.lng if row.lng is None else round(row.lng, 6),
             "heading": row.heading,
             "accuracy_m": row.accuracy_m,
             "last_seen": rfc3339(row.last_seen),
@@ -129,6 +130,11 @@ def driver_signed_out(driver_id: int, token_digest: str | None = None) -> None:
 def staff_changed(user_id: int) -> None:
     """Look again whether this user may watch the board, and close their sockets if not."""
     _say(DISPATCHERS, staff=user_id)
+
+
+def viewing(process: str, rows: Sequence[tuple[int, str, str]]) -> None:
+    """What a process's dispatchers have open, to all processes that serve dispatchers: user id, name, order id. At once."""
+    _publisher().publish([(DISPATCHERS, {"viewing": process, "rows": [list(row) for row in rows]})])
 
 
 def canary(listener: str, group: str, number: int) -> None:

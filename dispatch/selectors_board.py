@@ -51,11 +51,21 @@ class Board:
     orders: list[Order]
     drivers: list[dict[str, Any]]
     stats: dict[str, int]
+    #: Pending order id → its offers by state.
+    offers: dict[UUID, dict[str, int]]
 
 
-def board() -> Board:
-    """The orders that are not final, the latest of those that are, and everybody on duty or holding an order."""
-    return Board(server_time=database_now(), orders=board_orders(), drivers=board_drivers(), stats=board_stats())
+def board(*, with_drivers: bool = True) -> Board:
+    """The orders that are not final, the latest of those that are, and everybody on duty or holding an order (left out
+    without `with_drivers`)."""
+    orders = board_orders()
+    return Board(
+        server_time=database_now(),
+        orders=orders,
+        drivers=board_drivers() if with_drivers else [],
+        stats=board_stats(),
+        offers=offer_counts([order.pk for order in orders if order.status == Status.PENDING]),
+    )
 
 
 def board_orders() -> list[Order]:

@@ -49,7 +49,7 @@ class OrderAdmin(BatonAdmin[Order]):
     sortable_by = ["age"]
     search_fields = ["reference"]
     search_help_text = HELP
-    actions = ["assign_to_nearest", "release", "reoffer", "extend", "cancel"]
+    actions = ["assign_to_nearest", "release", "reoffer", "extend", "pin", "unpin", "cancel"]
     change_form_template = "admin/orders/order/page.html"
     add_form_template = "admin/change_form.html"
 
@@ -151,6 +151,14 @@ class OrderAdmin(BatonAdmin[Order]):
     @admin.action(description=f"Extend by {EXTEND_MINUTES} minutes", permissions=["dispatch"])
     def extend(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:
         self._for_each(request, queryset, "Extend", partial(acts.extend, minutes=EXTEND_MINUTES))
+
+    @admin.action(description="Pin (hold out of auto-assignment)", permissions=["dispatch"])
+    def pin(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:
+        self._for_each(request, queryset, "Pin", acts.pin)
+
+    @admin.action(description="Unpin", permissions=["dispatch"])
+    def unpin(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:
+        self._for_each(request, queryset, "Unpin", acts.unpin)
 
     @admin.action(description="Cancel…", permissions=["dispatch"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse | None:

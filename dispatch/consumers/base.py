@@ -33,6 +33,8 @@ CLOSE_SECONDS = 5.0
 #: And how long the server has to end a connection that was refused.
 REFUSAL_SECONDS = 2.0
 
+#: Frames in the backlog besides those of the largest snapshot: more, and the client is too slow.
+BACKLOG_ALLOWED = 200
 
 #: What sending raises when the client has gone, or when the server is closing the connection by itself.
 GONE = (OSError, RuntimeError)
@@ -58,6 +60,8 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
         super().__init__()
         self.is_closing = False
         self.outgoing: deque[Push] = deque()
+        #: What may wait: written when nothing else is left to write.
+        self.backlog: deque[str] = deque()
         #: While a snapshot is being read, pushes wait here, so that the snapshot is delivered first.
         self.held: list[Push] | None = None
         self._writer: asyncio.Task[None] | None = None
@@ -84,6 +88,9 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
     async def snapshot(self) -> Push:
         """The whole truth as a frame, and the orders that it offers for the first time."""
         raise NotImplementedError
+
+    async def after_snapshot(self) -> None:
+        """Whatever follows the snapshot, after it was queued."""
 
     async def take(self, text: str) -> None:
         """A frame from the client. Raises DomainError."""
@@ -180,19 +187,33 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
             self.shut(Close.TOO_SLOW, drain=False)
             return
         self.outgoing.append((text, offers))
+        self._start_writing()
+
+    def trickle(self, texts: Sequence[str]) -> None:
+        """Send frames whenever there is nothing else to send; never waits."""
+        if self.is_closing:
+            return
+        self.backlog.extend(texts)
+        if len(self.backlog) > self.queue_limit + BACKLOG_ALLOWED:
+            self.shut(Close.TOO_SLOW, drain=False)
+            return
+        self._start_writing()
+
+    def _start_writing(self) -> None:
         if self._writer is None:
             self._writer = asyncio.get_running_loop().create_task(self._write())
 
     async def _write(self) -> None:
         try:
-            while self.outgoing:
-                text, offers = self.outgoing.popleft()
+            while self.outgoing or self.backlog:
+                text, offers = self.outgoing.popleft() if self.outgoing else (self.backlog.popleft(), ())
                 await self.base_send({"type": "websocket.send", "text": text})
                 if offers:
                     self.were_written(offers)
         except GONE:
             # The reading side hears of it too.
             self.outgoing.clear()
+            self.backlog.clear()
         finally:
             self._writer = None
 
@@ -203,6 +224,7 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
         self.is_closing = True
         log.info("Closing %s: %s", type(self).__name__, code.name)
         self.leave()
+        self.backlog.clear()
         if not drain:
             self.outgoing.clear()
         self._closer = asyncio.get_running_loop().create_task(self._close(code))
@@ -254,6 +276,10 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
         self.reply(text, offers)
         for waiting in held:
             self.reply(*waiting)
+        try:
+            await self.after_snapshot()
+        except Exception as error:
+            self.reply(frames.error(error))
 
     # --- The handshake's headers ---
 

@@ -26,6 +26,7 @@ from dispatch.consumers.board import Board
 from dispatch.consumers.frames import Close
 from dispatch.consumers.heartbeats import Gathered
 from dispatch.consumers.standing import Standing
+from dispatch.consumers.viewers import Viewers
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +59,11 @@ class Watcher(Protocol):
     """A dispatcher's socket, as the hub sees it."""
 
     user_id: int
+    user_name: str
     session_key: str
 
     def push(self, text: str) -> None: ...
+    def push_drivers(self, text: str) -> None: ...
     def shut(self, code: Close) -> None: ...
 
 
@@ -72,6 +75,7 @@ class Hub:
         self.watchers: set[Watcher] = set()
         self.gathered = Gathered()
         self.board = Board(self.watchers)
+        self.viewers = Viewers(self.id, self.watchers)
         self.standing = Standing(self.drivers, self.watchers)
         self._layer = get_channel_layer()
         self._channel: str | None = None
@@ -116,6 +120,7 @@ class Hub:
 
     def leave_board(self, socket: Watcher) -> None:
         self.watchers.discard(socket)
+        self.viewers.left(socket)
         if not self.watchers and live.DISPATCHERS in self._wanted:
             # Nobody here needs the positions of all drivers any more.
             self._wanted.discard(live.DISPATCHERS)
@@ -214,6 +219,8 @@ class Hub:
                 watcher.push(message["text"])
         elif "sign_out" in message:
             self._sign_out(message)
+        elif "viewing" in message:
+            self.viewers.take(message)
         elif "staff" in message:
             self._look_again(message["staff"])
         elif message.get("canary") == self.id:

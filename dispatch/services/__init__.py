@@ -30,6 +30,7 @@ from dispatch.services.duty import (
 )
 from dispatch.services.expire import expire_orders
 from dispatch.services.feed import mark_offers_delivered, mark_offers_seen
+from dispatch.services.follow import follow_holders
 from dispatch.services.intake import cancel_order, correct_order, extend_order, place_order
 from dispatch.services.messages import mark_message_read, send_message
 from dispatch.services.offers import offer_orders, reoffer_order
@@ -55,6 +56,7 @@ __all__ = [
     "expire_orders",
     "extend_order",
     "fail_order",
+    "follow_holders",
     "go_offline",
     "go_online",
     "mark_message_read",

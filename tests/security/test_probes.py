@@ -14,7 +14,7 @@ from dispatch import services
 from dispatch.api.base import DriverView
 from dispatch.api.orders import HasGrantOrIsDriver
 from dispatch.consumers import frames
-from dispatch.models import ActionReceipt, Offer
+from dispatch.models import ActionReceipt, Message, Offer
 from drivers.models import DeviceToken, Driver, Presence
 from orders.models import ContactAccess, Order, OrderContact, OrderEvent
 from orders.services import Contact, Place
@@ -22,7 +22,15 @@ from tests import cast
 from tests.dispatch.live.rig import Client, token_of, wait_until
 
 #: What nobody but bob may ever read.
-SECRETS = ("Zelda Quux", "+49 170 5550199", "key under the mat", "Hidden Pickup Lane", "Hidden Dropoff Row", "REF-8841")
+SECRETS = (
+    "Zelda Quux",
+    "+49 170 5550199",
+    "key under the mat",
+    "Hidden Pickup Lane",
+    "Hidden Dropoff Row",
+    "REF-8841",
+    "Meet Zed",
+)
 THING = {"lat": 37.75, "lng": -122.5}
 
 # --- What there is to probe: read from the URL configuration and the frames themselves -------------------------------
@@ -77,6 +85,8 @@ OWN_DOORS: dict[tuple[str, str], list[tuple[str, dict[str, Any] | None, int]]] =
         ("?cursor={cursor}", None, 200),
         ("?cursor={cursor}&limit=100", None, 200),
     ],
+    ("get", "driver-messages"): [("?driver={bob}", None, 400), ("?limit=50", None, 400), ("", None, 200)],
+    ("post", "driver-message-read"): [("", {}, 404), ("?driver={bob}", {}, 404), ("", {"driver": "{bob}"}, 400)],
     ("post", "ticket"): [("", {"driver": "{bob}"}, 400), ("?driver={bob}", {}, 200)],
     ("post", "sign-out"): [("", {"driver": "{bob}", "token": "{bobs_digest}"}, 400), ("?driver={bob}", {}, 204)],
 }
@@ -139,7 +149,10 @@ def rows(model: type[Any], **of: Any) -> list[dict[str, Any]]:
 def everything(mallory: Driver) -> dict[str, Any]:
     """All that a probe must leave as it is: everybody's rows but the prober's own presence and devices."""
     return {
-        **{model.__name__: rows(model) for model in (Order, OrderContact, OrderEvent, Offer, ActionReceipt, Driver)},
+        **{
+            model.__name__: rows(model)
+            for model in (Order, OrderContact, OrderEvent, Offer, ActionReceipt, Driver, Message)
+        },
         "presence": list(Presence.objects.exclude(pk=mallory.pk).order_by("pk").values()),
         "devices": list(DeviceToken.objects.exclude(user=mallory.user_id).order_by("pk").values()),
         "looks": rows(ContactAccess),
@@ -166,7 +179,14 @@ def victims_ids(bob: Driver, scene: dict[str, Order]) -> dict[str, str]:
     cursor = page["next"].split("cursor=")[1].split("&")[0]
     digest = DeviceToken.objects.filter(user=bob.user_id).first()
     assert digest is not None
-    return {"bob": str(bob.pk), "order": str(scene["held"].pk), "cursor": cursor, "bobs_digest": digest.digest}
+    message = services.send_message(driver_id=bob.pk, text="Meet Zed", actor=cast.DISPATCHER)
+    return {
+        "message": str(message.pk),
+        "bob": str(bob.pk),
+        "order": str(scene["held"].pk),
+        "cursor": cursor,
+        "bobs_digest": digest.digest,
+    }
 
 
 def said_by(app: Http, method: str, url: str, body: dict[str, Any] | None) -> Any:
@@ -224,7 +244,8 @@ def test_a_door_of_ones_own_shows_and_changes_nobody_else(
     before = everything(mallory)
 
     for query, body, status in OWN_DOORS[door]:
-        answer = said_by(app_of(mallory), method, reverse(name) + filled(query, ids), filled(body, ids))
+        args = [ids["message"]] if name == "driver-message-read" else []
+        answer = said_by(app_of(mallory), method, reverse(name, args=args) + filled(query, ids), filled(body, ids))
 
         assert answer.status_code == status, answer.content
         assert leaks(answer.content) == []
@@ -252,7 +273,9 @@ def test_the_doors_of_others_are_closed_to_a_driver(scene: dict[str, Order], mal
         for method in methods_of(view):
             if (method, name) in driver_doors() or name == "sign-in":
                 continue
-            args = [scene["held"].pk] if name.startswith("order") and name != "orders" else []
+            args: list[Any] = [scene["held"].pk] if name.startswith("order") and name != "orders" else []
+            if name == "board-driver":
+                args = [mallory.pk]
             answer = said_by(app, method, reverse(name, args=args), {})
             assert (answer.status_code, answer.json()["code"]) == (403, "permission_denied"), name
             assert leaks(answer.content) == []

@@ -7,7 +7,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from dispatch import selectors, services
-from dispatch.models import Offer
+from dispatch.models import Message, Offer
 from drivers.access import as_driver
 from drivers.errors import NotFound
 from drivers.models import Driver, Presence
@@ -20,6 +20,7 @@ VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 #: All that the role `baton_driver` may do, table by table. Every table that is not named: nothing.
 ALLOWED = {
+    "dispatch_message": {"SELECT"},
     "dispatch_offer": {"SELECT"},
     "drivers_driver": {"SELECT"},
     "drivers_presence": {"SELECT"},
@@ -93,6 +94,14 @@ def scene(alice: Driver, bob: Driver) -> dict[str, Order]:
     for driver in (alice, bob):
         services.decline_order(order_id=made["nobodys"].pk, driver_id=driver.pk)
     return made
+
+
+def test_a_driver_sees_their_own_messages_and_nobody_elses(alice: Driver, bob: Driver) -> None:
+    for driver in (alice, bob):
+        services.send_message(driver_id=driver.pk, text=f"to {driver.name}", actor=cast.DISPATCHER)
+
+    with as_driver(alice.pk):
+        assert list(Message.objects.values_list("text", flat=True)) == ["to Alice"]
 
 
 def test_a_driver_sees_what_is_offered_or_theirs_and_nothing_else(scene: dict[str, Order], alice: Driver) -> None:

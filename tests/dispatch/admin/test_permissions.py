@@ -52,7 +52,9 @@ SUPERVISOR = DISPATCHER | {
 PAGES = {
     "": DISPATCHER,
     "board/": {"orders.view_order"},
-    "report/": {"dispatch.view_reportquarter"},
+    "orders/savedplace/": {"orders.view_savedplace"},
+    "orders/savedplace/add/": {"orders.add_savedplace"},
+    "dispatch/message/": {"dispatch.view_message"},
     "orders/order/": {"orders.view_order"},
     "orders/order/add/": {"orders.add_order"},
     "orders/orderevent/": {"orders.view_orderevent"},
@@ -107,11 +109,19 @@ def test_the_menu_leads_only_to_what_one_may_see(dispatcher: Client, supervisor:
         apps = client.get("/admin/").context["available_apps"]
         return {app["name"]: [model["name"] for model in app["models"]] for app in apps}
 
-    assert menu(dispatcher) == {"Orders": ["Console", "Orders", "Offers", "History"], "Drivers": ["Drivers"]}
+    assert menu(dispatcher) == {
+        "Orders": ["Console", "Orders", "Offers", "History", "Saved places"],
+        "Drivers": ["Drivers", "Messages"],
+    }
     assert menu(supervisor) == {
+<<<<<<< HEAD
         "Orders": ["Console", "Orders", "Offers", "History"],
         "Drivers": ["Drivers"],
         "Reports": ["Shift report"],
+=======
+        "Orders": ["Console", "Orders", "Offers", "History", "Saved places"],
+        "Drivers": ["Drivers", "Messages"],
+>>>>>>> board-screen
         "Integrations": ["Integrators", "API keys"],
         "Background": ["Sweeps", "Schedules", "Queue", "Failed tasks", "Successful tasks"],
         "Access": ["Failed sign-ins", "Looks at customers"],

@@ -188,17 +188,17 @@ def test_a_shift_of_two_hundred_rows_is_answered_row_by_row(dora: Caller) -> Non
 )
 def test_every_act_is_refused_without_its_own_permission(alice: Driver, name: str, needed: str) -> None:
     order = cast.order()
-    given: dict[str, Any] = {
+    options: dict[str, dict[str, Any]] = {
         "cancel": {"reason": "x"},
         "extend": {"seconds": 5},
         "assign": {"driver": alice.pk},
         "reassign": {"driver": alice.pk},
         "duty": {"is_online": False},
         "message": {"text": "x"},
-    }.get(name, {})
+    }
     on_driver = name in {"duty", "message"}
     row = {"driver": alice.pk} if on_driver else {"order": str(order.pk), "version": order.version}
-    body = {"act": name, "rows": [row], **given}
+    body = {"act": name, "rows": [row], **options.get(name, {})}
     everything_else = callers.staff("eric", *(permission for permission in ALL if permission != needed))
     before = callers.written()
 

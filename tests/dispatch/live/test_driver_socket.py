@@ -26,7 +26,7 @@ def test_a_new_socket_starts_with_the_whole_truth(server: Server, clients: list[
     clients.append(client)
     snapshot = client.frame()
 
-    assert set(snapshot) == {"type", "at", "server_time", "offers", "active"}
+    assert set(snapshot) == {"type", "at", "server_time", "offers", "active", "messages"}
     assert [(card["order"], card["version"]) for card in snapshot["offers"]] == [(str(offered.pk), 2)]
     assert [(order["id"], order["version"], order["status"]) for order in snapshot["active"]] == [
         (str(held.pk), 3, "assigned")

@@ -36,7 +36,12 @@ function fetchOrder(order) {
     .catch(() => setTimeout(() => missing.delete(order), 10_000));
 }
 
-const lists = mountLists(parts.lists, { store, liveSeconds: settings.live_seconds, onMissing: fetchOrder });
+const lists = mountLists(parts.lists, {
+  store,
+  liveSeconds: settings.live_seconds,
+  user: settings.user.id,
+  onMissing: fetchOrder,
+});
 const focusLists = () => lists.focusSomething();
 const toasts = createToasts(parts.notices, { store, nameOf: lists.rows.nameOf, onLeave: focusLists });
 const acts = createActs({ store, api, can: settings.can, onOutcome: toasts.tell, onAsk: ask });
@@ -61,12 +66,15 @@ function closePanel() {
 const map = mountMap(parts.map, { store, settings, acts });
 const orderForm = settings.can.place ? mountNewOrder(parts.dialog, { store, settings, map }) : null;
 const newOrder = orderForm && (() => orderForm.open());
-mountBulk(parts.bulk, { store, acts });
+const bulk = mountBulk(parts.bulk, { store, acts, isListed: lists.isListed });
 const panel = mountPanel(parts.panel, { store, api, acts, settings, rows: lists.rows, onClose: closePanel });
 const strip = mountStrip(parts.strip, {
   store,
   canPlace: settings.can.place,
-  onFilter: lists.setFilter,
+  onFilter(text) {
+    lists.setFilter(text);
+    bulk.draw();
+  },
   onNew: () => newOrder?.(),
   onHelp: () => showHelp(root),
   onCompact: lists.toggleCompact,
