@@ -2,7 +2,8 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,20 @@ from django.contrib.gis.db.models.functions import Distance, GeometryDistance
 from django.contrib.gis.geos import GEOSGeometry
 from django.contrib.gis.measure import D
 from django.db import connection
-from django.db.models import BooleanField, Case, Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models import (
+    BooleanField,
+    Case,
+    Count,
+    Exists,
+    F,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    When,
+)
 from django.db.models.functions import Coalesce
 
 from dispatch.models import REFUSED, Message, Offer, OfferStatus
@@ -228,6 +242,43 @@ def sync_driver(*, driver_id: int) -> Sync:
     active.sort(key=lambda order: (order.assigned_at, order.pk))
     messages.sort(key=lambda message: message.pk)
     return Sync(server_time=rows[0][0], offers=offers, active=active, messages=messages)
+
+
+#: An order of today was made at most so long ago: bounds what is looked through (orders.services, FARTHEST_RELEASE).
+OLDEST_ORDER = timedelta(days=100)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A driver's day so far."""
+
+    date: date
+    delivered: int
+    failed: int
+    released: int
+    #: (currency, amount) of what was delivered.
+    payouts: list[tuple[str, Decimal]]
+
+
+def figures_of(*, driver_id: int, minutes_east: int = 0) -> Figures:
+    """Today by the database's clock, in a zone so many minutes east of UTC; under the driver's own policies."""
+    with as_driver(driver_id) as now:
+        local = now.astimezone(timezone(timedelta(minutes=minutes_east)))
+        start = local.replace(hour=0, minute=0, second=0, microsecond=0)
+        mine = Order.objects.filter(driver_id=driver_id, created_at__gte=start - OLDEST_ORDER).order_by()
+        delivered = mine.filter(delivered_at__gte=start, status=Status.DELIVERED)
+        sums = list(delivered.values_list("currency").annotate(n=Count("*"), amount=Sum("payout")).order_by("currency"))
+        failed = mine.filter(failed_at__gte=start, status=Status.FAILED).count()
+        given_back = Offer.objects.filter(
+            driver_id=driver_id, offered_at__gte=start - OLDEST_ORDER, closed_reason="released", closed_at__gte=start
+        )
+        return Figures(
+            date=start.date(),
+            delivered=sum(count for _, count, _ in sums),
+            failed=failed,
+            released=given_back.count(),
+            payouts=[(currency, amount) for currency, _, amount in sums],
+        )
 
 
 #: By hand, because a whole crowd asks it at once (dispatch/services/accept.py).

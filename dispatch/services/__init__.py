@@ -34,6 +34,8 @@ from dispatch.services.follow import follow_holders
 from dispatch.services.intake import cancel_order, correct_order, extend_order, place_order
 from dispatch.services.messages import mark_message_read, send_message
 from dispatch.services.offers import offer_orders, reoffer_order
+from dispatch.services.proofs import keep_proof
+from dispatch.services.push import push_offers
 from dispatch.services.quarters import settle_quarters
 from dispatch.services.receipts import Done, Tap
 from dispatch.services.second_factor import (
@@ -70,6 +72,7 @@ __all__ = [
     "give_up_second_factor",
     "go_offline",
     "go_online",
+    "keep_proof",
     "mark_message_read",
     "mark_offers_delivered",
     "mark_offers_seen",
@@ -80,6 +83,7 @@ __all__ = [
     "pick_up_order",
     "pin_order",
     "place_order",
+    "push_offers",
     "reassign_order",
     "record_heartbeats",
     "record_positions",

@@ -14,6 +14,7 @@ from dispatch.locks import lock_available_offers, lock_available_orders, lock_or
 from dispatch.models import REFUSED, Offer, OfferStatus
 from dispatch.selectors import Candidate, nearby_drivers_of
 from dispatch.services.batches import together
+from dispatch.services.push import push_later
 from drivers.clock import ClockTimestamp, database_now
 from orders import changes
 from orders.actors import SYSTEM, Actor
@@ -107,6 +108,7 @@ def make_offers(to: Sequence[tuple[Order, Sequence[Candidate]]]) -> int:
     for order, _ in to:
         if distances := told.get(order.pk):
             live.offers_made(order, distances)
+    push_later(told)
     return sum(len(distances) for distances in told.values())
 
 

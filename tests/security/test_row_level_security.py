@@ -71,6 +71,10 @@ def test_every_table_that_names_a_driver_or_an_order_has_forced_policies() -> No
     )
     assert {table for table, forced in named if not forced} == set()
     assert {"orders_ordercontact", "orders_orderevent", "dispatch_offer"} <= {table for table, _ in named}
+    # Names an order only through its contact.
+    assert rows(
+        "SELECT relrowsecurity AND relforcerowsecurity FROM pg_class WHERE oid = 'orders_deliverypin'::regclass"
+    ) == [(True,)]
 
 
 def test_the_policies_are_these_and_no_others() -> None:
@@ -145,6 +149,11 @@ FORBIDDEN = {
     "read receipts": "SELECT * FROM dispatch_actionreceipt",
     "read accounts": "SELECT * FROM auth_user",
     "read tokens": "SELECT * FROM drivers_devicetoken",
+    "read pins": "SELECT * FROM orders_deliverypin",
+    "read pictures": "SELECT * FROM orders_deliveryproof",
+    "invent a picture": "INSERT INTO orders_deliveryproof (id, order_id, driver_id, action_id, kind, file, media_type,"
+    " width, height) SELECT gen_random_uuid(), id, {me}, 'x', 'photo', '../x', 'image/jpeg', 1, 1 FROM orders_order",
+    "read where phones are woken": "SELECT * FROM drivers_pushsubscription",
     "read keys": "SELECT * FROM orders_apikey",
     "move somebody": "UPDATE drivers_presence SET is_online=true",
     "grow": "UPDATE drivers_driver SET capacity=50",

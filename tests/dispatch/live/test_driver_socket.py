@@ -71,7 +71,8 @@ def test_the_winner_gets_the_contact_and_the_loser_loses_the_card(
 
     won = at_alice.get("order")
     assert (won["version"], won["kind"], won["order"]["status"]) == (3, "order.assigned", "assigned")
-    assert won["order"]["contact"] == {"name": "Carol Customer", "phone": "+1 415 555 0100", "notes": "Ring twice"}
+    customer = {"name": "Carol Customer", "phone": "+1 415 555 0100", "notes": "Ring twice"}
+    assert won["order"]["contact"] == {**customer, "has_pin": False}
     lost = at_bob.get("offer_closed")
     assert (lost["order"], lost["version"], lost["reason"]) == (str(order.pk), 3, "order_taken")
     # Everything that was ever said to the loser, up to the answer to a heartbeat sent afterwards.

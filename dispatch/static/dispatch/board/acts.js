@@ -7,7 +7,7 @@ import { PASSING } from "./words.js";
 /**
  * @typedef {import("./store.js").Store} Store
  * @typedef {import("./store.js").Order} Order
- * @typedef {"assign" | "assign_nearest" | "reassign" | "unassign" | "reoffer" | "extend" | "cancel" | "duty" | "message"} Act
+ * @typedef {"assign" | "assign_nearest" | "reassign" | "unassign" | "reoffer" | "extend" | "pin" | "unpin" | "cancel" | "duty" | "message"} Act
  * @typedef {{order: string, version: number} | {driver: number}} ActRow a row as the dispatcher saw it
  * @typedef {{driver?: number, seconds?: number, reason?: string, text?: string, is_online?: boolean}} Details
  * @typedef {{order?: string, driver?: number, ok: boolean, document?: any, undo?: {id: string, until: string} | null,
@@ -27,6 +27,8 @@ export const ACTS = {
   unassign: { ability: "assign", key: "u", verb: "Unassign", done: "taken back" },
   reoffer: { ability: "offer", key: "r", verb: "Re-offer", done: "offered again" },
   extend: { ability: "offer", key: "e", verb: "Extend", done: "extended" },
+  pin: { ability: "assign", key: "p", verb: "Pin", done: "kept out of auto-assignment" },
+  unpin: { ability: "assign", key: "p", verb: "Unpin", done: "left to auto-assignment again" },
   cancel: { ability: "cancel", key: "x", verb: "Cancel", done: "cancelled" },
   duty: { ability: "duty", key: "", verb: "Duty", done: "changed" },
   message: { ability: "message", key: "m", verb: "Message", done: "messaged" },
@@ -42,6 +44,8 @@ export function unfit(act, order) {
     return order.status === "assigned" ? "" : "Nobody holds it.";
   }
   if (order.status !== "pending") return "A driver holds it already.";
+  if (act === "pin" && order.pinned) return "It is pinned already.";
+  if (act === "unpin" && !order.pinned) return "It is not pinned.";
   if (act === "extend" && order.expired) return "It has expired: re-offer it instead.";
   return "";
 }
@@ -183,8 +187,7 @@ export function createActs({ store, api, can, onOutcome, onAsk }) {
       for (const undo of undos) {
         try {
           const answer = await api.post("board/undo/", { undo });
-          const order = answer?.document ?? answer?.order ?? answer;
-          if (order?.version) store.apply({ type: "order", order });
+          store.apply({ type: "order", order: answer });
           results.push({ ok: true });
         } catch (/** @type {any} */ error) {
           results.push({ ok: false, problem: error.document });

@@ -10,7 +10,7 @@ import { verdictWord } from "./words.js";
  * @typedef {import("./acts.js").Acts} Acts
  * @typedef {import("./acts.js").ActRow} ActRow
  * @typedef {{driver: number, name: string, vehicle?: string, distance_m: number | null, position_age_s: number | null,
- *   load: number, capacity: number, cost?: number | null, verdict?: string | null}} Candidate
+ *   load: number | null, capacity: number | null, cost?: number | null, verdict?: string | null}} Candidate
  */
 
 const FOUND = 8;
@@ -90,17 +90,24 @@ export function askWhom(parent, { store, api, acts }, rows) {
 
   async function load() {
     if (!first) return;
-    let candidates;
+    /** @type {Candidate[]} */
+    let able;
+    /** @type {Candidate[]} */
+    let others;
     try {
       const answer = await api.get("board/candidates/", { order: first.id });
-      candidates = /** @type {Candidate[]} */ (answer.results ?? answer.candidates ?? answer);
+      [able, others] = [answer.results, answer.ruled_out];
     } catch (/** @type {any} */ error) {
       refill(table, h("p", { class: "refused" }, error.message));
       return;
     }
     if (!dialog.open) return;
-    const able = candidates.filter((candidate) => !candidate.verdict && candidate.driver !== first.driver);
-    const others = candidates.filter((candidate) => candidate.verdict || candidate.driver === first.driver);
+    // Whom it is to be taken from is no candidate.
+    const holder = able.find((one) => one.driver === first.driver);
+    if (holder) {
+      able = able.filter((one) => one !== holder);
+      others = [{ ...holder, verdict: "holds_it" }, ...others];
+    }
     refill(
       table,
       able.length === 0 && h("p", { class: "none" }, "No driver in reach could take it now."),
@@ -110,7 +117,7 @@ export function askWhom(parent, { store, api, acts }, rows) {
           "details",
           { class: "ruled-out", open: able.length === 0 },
           h("summary", null, `${plural(others.length, "driver")} in reach who cannot`),
-          tableOf(others.map((one) => ({ ...one, verdict: one.verdict || "holds it already" }))),
+          tableOf(others),
         ),
     );
     const input = /** @type {HTMLElement | null} */ (table.querySelector("tbody button"));
@@ -208,8 +215,8 @@ export function tableOf(candidates, give, chosen = null) {
           ),
           h("td", null, distance(one.distance_m)),
           h("td", { title: "age of the position" }, ageWord(one.position_age_s)),
-          h("td", null, `${one.load}/${one.capacity}`),
-          hasCost && h("td", null, typeof one.cost === "number" ? String(Math.round(one.cost)) : "–"),
+          h("td", null, typeof one.load === "number" ? `${one.load}/${one.capacity ?? "?"}` : "–"),
+          hasCost && h("td", null, distance(one.cost)),
           hasVerdict && h("td", null, one.driver === chosen ? "chosen" : verdictWord(one.verdict)),
         ),
       ),

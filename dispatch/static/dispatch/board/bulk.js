@@ -9,9 +9,9 @@ const BULK = ["assign", "reoffer", "extend", "unassign", "cancel"];
 
 /**
  * @param {HTMLElement} element
- * @param {{store: import("./store.js").Store, acts: import("./acts.js").Acts}} context
+ * @param {{store: import("./store.js").Store, acts: import("./acts.js").Acts, isListed: (order: string) => boolean}} context
  */
-export function mountBulk(element, { store, acts }) {
+export function mountBulk(element, { store, acts, isListed }) {
   const count = h("strong", { role: "status" });
   const rows = () => acts.seen(store.selection.orders);
   const buttons = BULK.flatMap((act) => {
@@ -28,12 +28,18 @@ export function mountBulk(element, { store, acts }) {
   element.hidden = true;
 
   store.subscribe((change) => {
-    if (!change.selection && !change.orders.size && !change.link && !change.all) return;
+    if (change.selection || change.orders.size || change.link || change.all) draw();
+  });
+
+  function draw() {
     const { size } = store.selection.orders;
     element.hidden = size === 0;
     if (!size) return;
-    say(count, `${plural(size, "order")} selected`);
+    // Nobody shall act on rows that they forgot behind a filter.
+    const behind = [...store.selection.orders].filter((id) => !isListed(id)).length;
+    say(count, `${plural(size, "order")} selected${behind ? `, ${behind} not shown` : ""}`);
     const seen = rows();
     for (const { act, button } of buttons) setWhy(button, acts.why(act, seen));
-  });
+  }
+  return { draw };
 }

@@ -53,9 +53,7 @@ export function createContents({ store, onMissing }) {
     if (order && BY_EXPIRY.has(row.reason)) return ms(order.expires_at);
     const known = dueTimes.get(row);
     if (known !== undefined) return known;
-    // Since when, if the server says; else as it counted when it said so.
-    const since = row.minutes <= 0 ? ms(row.since) : Number.NaN;
-    const due = Number.isNaN(since) ? store.now() + row.minutes * 60_000 : since;
+    const due = row.trouble_at ? ms(row.trouble_at) : store.now() + row.minutes * 60_000;
     dueTimes.set(row, due);
     return due;
   }

@@ -111,6 +111,7 @@ export function createDialogs(parent, context) {
       type: "text",
       name: "reason",
       maxlength: 300,
+      required: true,
       list: "cancel-reasons",
       "data-first": true,
     });

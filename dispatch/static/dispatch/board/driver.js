@@ -7,9 +7,7 @@ import { clock, label, ms, span, statusWord, where } from "./format.js";
 /**
  * @typedef {import("./store.js").Store} Store
  * @typedef {import("./acts.js").Acts} Acts
- * @typedef {{id?: number, text: string, at?: string, created_at?: string, sent_at?: string, from?: string, by?: string,
- *   seen_at?: string | null, delivered_at?: string | null, read_at?: string | null,
- *   author?: {name: string} | string}} Message
+ * @typedef {{id: number, at: string, text: string, from: string, read_at: string | null}} Message
  */
 
 /**
@@ -104,27 +102,19 @@ export function openDriver(body, id, { store, api, acts, rows, isShown }) {
     try {
       const known = await api.get(`board/drivers/${id}/`);
       if (!isShown(id)) return;
-      const driver = known.driver ?? known;
-      refill(phone, driver.phone ? h("a", { href: `tel:${driver.phone}` }, driver.phone) : "–");
+      refill(phone, known.phone ? h("a", { href: `tel:${known.phone}` }, known.phone) : "–");
       /** @type {Message[]} */
-      const said = known.messages ?? [];
+      const said = known.messages;
       refill(
         messages,
-        said.map((one) => {
-          const at = one.at ?? one.sent_at ?? one.created_at;
-          const author = typeof one.author === "string" ? one.author : (one.author?.name ?? one.from ?? one.by ?? "");
-          const seen = one.seen_at ?? one.read_at;
-          return h(
+        said.map((one) =>
+          h(
             "li",
             null,
             h("p", { class: "said" }, one.text),
-            h(
-              "span",
-              { class: "quiet" },
-              `${author} ${clock(at, store.now())}${seen ? ", read" : one.delivered_at ? ", delivered" : ""}`,
-            ),
-          );
-        }),
+            h("span", { class: "quiet" }, `${one.from}, ${clock(one.at, store.now())}${one.read_at ? ", read" : ""}`),
+          ),
+        ),
         said.length === 0 && h("li", { class: "quiet" }, "none"),
       );
     } catch (/** @type {any} */ error) {

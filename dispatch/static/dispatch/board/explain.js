@@ -18,7 +18,7 @@ export function timeline(events, nameOf, now) {
   const newest = [...events].sort((a, b) => b.version - a.version);
   return h(
     "ol",
-    { class: "timeline" },
+    { class: "chronicle" },
     newest.map((event) =>
       h(
         "li",

@@ -23,6 +23,7 @@ const HELP = [
   ["r", "Re-offer"],
   ["e", "Extend"],
   ["u", "Unassign: take it back from the driver"],
+  ["p", "Pin: keep it out of auto-assignment, or leave it to that again"],
   ["x", "Cancel, with a reason"],
   ["m", "Message the driver"],
   ["z", "Undo the last act, within ten seconds"],
@@ -148,6 +149,11 @@ export function listenToKeys({ lists, acts, store, toasts, strip, panel, root, n
       if (!toasts.undoLatest()) toasts.toast("There is nothing to undo.");
     },
     m: () => act("message"),
+    p: () => {
+      const [row] = targets();
+      const order = row && "order" in row ? store.orders.get(row.order) : undefined;
+      act(order?.pinned ? "unpin" : "pin");
+    },
     d: () => lists.toggleCompact(),
     ...(newOrder ? { n: newOrder } : {}),
     ...Object.fromEntries(Object.entries(ACT_KEYS).map(([key, name]) => [key, () => act(name)])),

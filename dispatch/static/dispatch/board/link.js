@@ -19,6 +19,8 @@ const SUBPROTOCOL = "baton.v1";
  */
 export function createLink({ store, path, onProblem }) {
   const address = new URL(path, location.href);
+  // Twenty thousand drivers in one frame would hold everything up.
+  address.searchParams.set("chunked", "1");
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   /** @type {WebSocket | null} */
   let socket = null;

@@ -12,12 +12,12 @@ import { createWindow } from "./virtual.js";
  * @typedef {import("./store.js").Order} Order
  * @typedef {import("./virtual.js").Item} Item
  * @typedef {"attention" | "open" | "progress" | "drivers" | "done"} AreaName
- * @typedef {{name: AreaName, view: import("./virtual.js").Window, section: HTMLElement, count: HTMLElement, empty: HTMLElement, toggle: HTMLButtonElement}} Area
+ * @typedef {{name: AreaName, view: import("./virtual.js").Window, section: HTMLElement, count: HTMLElement, empty: HTMLElement, nothing: string}} Area
  */
 
 /** @type {Array<[AreaName, string, string]>} Name, heading, what is said when there is nothing. */
 const AREAS = [
-  ["attention", "Needs attention", "Nothing needs you. "],
+  ["attention", "Needs attention", "Nothing needs you."],
   ["open", "Open orders", "No open orders."],
   ["progress", "In progress", "Nobody is carrying anything."],
   ["drivers", "Drivers", "No driver of that name is on duty."],
@@ -27,10 +27,10 @@ const AREAS = [
 
 /**
  * @param {HTMLElement} element
- * @param {{store: Store, liveSeconds: number, onMissing: (order: string) => void}} context
+ * @param {{store: Store, liveSeconds: number, user: number, onMissing: (order: string) => void}} context
  */
-export function mountLists(element, { store, liveSeconds, onMissing }) {
-  const rows = createRows({ store, liveSeconds });
+export function mountLists(element, { store, liveSeconds, user, onMissing }) {
+  const rows = createRows({ store, liveSeconds, user });
   const contents = createContents({ store, onMissing });
   let filter = createFilter("", store);
   let isCompact = Boolean(memory.get("compact"));
@@ -75,7 +75,7 @@ export function mountLists(element, { store, liveSeconds, onMissing }) {
       tick: rows.tick,
     });
     /** @type {Area} */
-    const made = { name, view, section, count, empty, toggle };
+    const made = { name, view, section, count, empty, nothing };
     view.grid.addEventListener("click", (event) => clicked(made, event));
     view.grid.addEventListener("focusin", (event) => {
       const key = keyOf(event.target);
@@ -135,10 +135,11 @@ export function mountLists(element, { store, liveSeconds, onMissing }) {
 
   /** @param {AreaName} name @param {Item[]} items @param {number} total @param {number} [found] */
   function show(name, items, total, found = items.length) {
-    const { view, count, empty, section } = area(name);
+    const { view, count, empty, section, nothing } = area(name);
     view.set(items);
     say(count, filter.isEmpty || name === "drivers" ? String(found) : `${found} of ${Math.max(total, found)}`);
     empty.hidden = items.length > 0;
+    say(empty, filter.isEmpty ? nothing : "Nothing here matches the filter.");
     section.classList.toggle("is-empty", items.length === 0);
     if (name === "attention")
       section.classList.toggle(
@@ -251,6 +252,11 @@ export function mountLists(element, { store, liveSeconds, onMissing }) {
     move,
     focused,
     rows,
+    /** Does the filter let it through? @param {string} id */
+    isListed(id) {
+      const order = store.orders.get(id);
+      return order !== undefined && filter.order(order);
+    },
     get isCompact() {
       return isCompact;
     },

@@ -9,6 +9,8 @@ import { listenToKeys, showHelp } from "./keys.js";
 import { buildLayout } from "./layout.js";
 import { createLink } from "./link.js";
 import { mountLists } from "./lists.js";
+import { mountMap } from "./map.js";
+import { mountNewOrder } from "./neworder.js";
 import { mountPanel } from "./panel.js";
 import { readSettings } from "./settings.js";
 import { createStore } from "./store.js";
@@ -34,7 +36,12 @@ function fetchOrder(order) {
     .catch(() => setTimeout(() => missing.delete(order), 10_000));
 }
 
-const lists = mountLists(parts.lists, { store, liveSeconds: settings.live_seconds, onMissing: fetchOrder });
+const lists = mountLists(parts.lists, {
+  store,
+  liveSeconds: settings.live_seconds,
+  user: settings.user.id,
+  onMissing: fetchOrder,
+});
 const focusLists = () => lists.focusSomething();
 const toasts = createToasts(parts.notices, { store, nameOf: lists.rows.nameOf, onLeave: focusLists });
 const acts = createActs({ store, api, can: settings.can, onOutcome: toasts.tell, onAsk: ask });
@@ -56,13 +63,18 @@ function closePanel() {
   if (order) lists.focusOrder(order);
 }
 
-const newOrder = settings.can.place ? () => parts.dialog.showModal() : null;
-mountBulk(parts.bulk, { store, acts });
+const map = mountMap(parts.map, { store, settings, acts });
+const orderForm = settings.can.place ? mountNewOrder(parts.dialog, { store, settings, map }) : null;
+const newOrder = orderForm && (() => orderForm.open());
+const bulk = mountBulk(parts.bulk, { store, acts, isListed: lists.isListed });
 const panel = mountPanel(parts.panel, { store, api, acts, settings, rows: lists.rows, onClose: closePanel });
 const strip = mountStrip(parts.strip, {
   store,
   canPlace: settings.can.place,
-  onFilter: lists.setFilter,
+  onFilter(text) {
+    lists.setFilter(text);
+    bulk.draw();
+  },
   onNew: () => newOrder?.(),
   onHelp: () => showHelp(root),
   onCompact: lists.toggleCompact,

@@ -20,7 +20,7 @@ import { clock, label, moment, ms, plural, price, span, statusWord, where } from
  */
 
 /** @type {Act[]} */
-const ORDER_ACTS = ["assign", "reoffer", "extend", "unassign", "cancel"];
+const ORDER_ACTS = ["assign", "reoffer", "extend", "unassign", "pin", "unpin", "cancel"];
 /** Pushes of one order come in bursts: the story is read once they are over. */
 const STORY_WAIT_MS = 250;
 
@@ -266,6 +266,8 @@ export function mountPanel(element, context) {
     const order = store.orders.get(shownOrder);
     for (const [button, act] of buttons) {
       setWhy(button, acts.why(act, seen));
+      if (act === "pin" || act === "unpin")
+        button.hidden = order?.status !== "pending" || Boolean(order.pinned) === (act === "pin");
       const verb = button.querySelector(".verb");
       if (act === "assign" && verb) say(verb, order?.status === "assigned" ? "Reassign" : "Assign");
     }

@@ -20,9 +20,9 @@ const SOON_MS = 30_000;
 const GRAVE = new Set(["expired", "no_candidate", "all_declined", "holder_silent"]);
 
 /**
- * @param {{store: Store, liveSeconds: number}} context
+ * @param {{store: Store, liveSeconds: number, user: number}} context
  */
-export function createRows({ store, liveSeconds }) {
+export function createRows({ store, liveSeconds, user }) {
   /** @param {number | null} id */
   const nameOf = (id) => (id === null ? "" : (store.drivers.get(id)?.name ?? `driver ${id}`));
 
@@ -145,8 +145,8 @@ export function createRows({ store, liveSeconds }) {
       tags.push(h("span", { class: `tag quiet${open ? "" : " none"}` }, plural(open, "offer")));
       if (declined) tags.push(h("span", { class: "tag quiet" }, `${declined} declined`));
     }
-    const viewers = store.viewers.get(order.id);
-    if (viewers?.length) {
+    const viewers = store.viewers.get(order.id)?.filter((person) => person.id !== user) ?? [];
+    if (viewers.length) {
       const names = viewers.map((person) => person.name).join(", ");
       tags.push(h("span", { class: "tag eye", title: `${names} has this order open` }, names));
     }

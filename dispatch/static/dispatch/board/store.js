@@ -18,7 +18,7 @@ import { ms } from "./format.js";
  *   is_online?: boolean, last_seen?: string | null, lat?: number | null, lng?: number | null,
  *   heading?: number | null, accuracy_m?: number | null,
  * }} Driver
- * @typedef {{order: string, reason: string, minutes: number, since: string | null, detail?: string}} Row
+ * @typedef {{order: string, reason: string, minutes: number, trouble_at?: string, since: string | null, detail?: string}} Row
  * @typedef {{id: number, name: string}} Person
  * @typedef {"connecting" | "live" | "behind" | "catching_up" | "reconnecting" | "signed_out" | "refused"} LinkState
  * @typedef {{state: LinkState, lagMs: number, heardAt: number, retryAt: number}} Link
@@ -65,6 +65,8 @@ export function createStore() {
   let finished = 0;
   let change = nothing();
   let scheduled = false;
+  /** Drivers of a snapshot that comes in pieces. @type {Set<number> | null} */
+  let chunked = null;
   // The server's clock: what to add to performance.now(), and how sure that is (the round trip it was measured with).
   let offset = Date.now() - performance.now();
   let sureness = Number.POSITIVE_INFINITY;
@@ -130,13 +132,39 @@ export function createStore() {
     }
   }
 
-  /** @param {Driver[]} rows */
-  function takeDrivers(rows) {
+  /** @param {Driver[]} rows @param {boolean} [replace] whole rows: what is not there is not so */
+  function takeDrivers(rows, replace = false) {
     for (const row of rows) {
       const known = drivers.get(row.id);
-      if (known) Object.assign(known, row);
+      if (known && !replace) Object.assign(known, row);
       else drivers.set(row.id, row);
       change.drivers.add(row.id);
+    }
+  }
+
+  /** @param {{drivers: Driver[], chunk?: number, of?: number, seen?: number[], seen_at?: string}} frame */
+  function takeDriverFrame(frame) {
+    takeDrivers(frame.drivers ?? [], frame.chunk !== undefined);
+    for (const id of frame.seen ?? []) {
+      const known = drivers.get(id);
+      // Nothing but the age of their position changes: rows say so by the clock.
+      if (known) known.last_seen = frame.seen_at ?? known.last_seen ?? null;
+    }
+    if (frame.chunk === undefined || !chunked) return;
+    for (const driver of frame.drivers) chunked.add(driver.id);
+    if (frame.chunk < (frame.of ?? 1)) return;
+    for (const id of drivers.keys()) if (!chunked.has(id)) drivers.delete(id);
+    chunked = null;
+    change.all = true;
+  }
+
+  /** How many were asked and said no, of orders that are pending. @param {Record<string, Order["offers"]>} counts */
+  function takeOffers(counts) {
+    for (const [id, offers] of Object.entries(counts)) {
+      const known = orders.get(id);
+      if (!known) continue;
+      orders.set(id, { ...known, offers });
+      change.orders.add(id);
     }
   }
 
@@ -156,12 +184,18 @@ export function createStore() {
       orders.set(id, order);
       if (FINAL.has(order.status)) finished += 1;
     }
-    drivers.clear();
-    for (const driver of /** @type {Driver[]} */ (frame.drivers)) drivers.set(driver.id, driver);
+    if (frame.driver_chunks) {
+      // The drivers follow in pieces; those that are in none are gone.
+      chunked = new Set();
+    } else {
+      chunked = null;
+      drivers.clear();
+      for (const driver of /** @type {Driver[]} */ (frame.drivers)) drivers.set(driver.id, driver);
+    }
     store.stats = frame.stats;
     store.attention = frame.attention ?? [];
     viewers.clear();
-    for (const seen of frame.viewers ?? []) if (seen.people.length) viewers.set(seen.order, seen.people);
+    for (const [order, people] of Object.entries(frame.viewers ?? {})) viewers.set(order, people);
     for (const id of selection.orders) if (!orders.has(id)) selection.orders.delete(id);
     change.all = true;
   }
@@ -195,7 +229,8 @@ export function createStore() {
       else if (frame.type === "order") {
         takeOrder(frame.order);
         forgetFinished();
-      } else if (frame.type === "driver") takeDrivers(frame.drivers);
+      } else if (frame.type === "driver") takeDriverFrame(frame);
+      else if (frame.type === "offers") takeOffers(frame.offers);
       else if (frame.type === "stats") {
         store.stats = frame.stats;
         change.stats = true;

@@ -13,6 +13,7 @@ export const HOW = {
   auto: "matched by the system",
   by_hand: "chosen by a dispatcher",
   nearest: "nearest, asked for by a dispatcher",
+  undo: "back with the earlier holder, an act was undone",
   reassigned: "moved by a dispatcher from another driver",
 };
 
@@ -25,6 +26,7 @@ const VERDICTS = {
   other_order: "got another order in the same round",
   farther: "farther",
   declined: "declined it",
+  holds_it: "holds it already",
   barred: "a dispatcher took it from them",
   silent: "silent",
   suspended: "suspended",
@@ -52,6 +54,8 @@ export function told(event, nameOf) {
   if (kind === "corrected") return `${who(event)} changed it`;
   if (kind === "created") return `${who(event)} placed it`;
   if (kind === "expired") return "it expired";
+  if (kind === "pinned") return `${who(event)} keeps it out of auto-assignment`;
+  if (kind === "unpinned") return `${who(event)} left it to auto-assignment again`;
   return `${who(event)} ${kindWord(kind)} it`.replace("picked up it", "picked it up");
 }
 
@@ -82,7 +86,7 @@ export const PASSING = new Set(["busy", "unavailable", "unreachable", "throttled
  * @param {number} now
  */
 export function refusal(problem, nameOf, now) {
-  if (problem.code === "version_conflict" && problem.last_event) {
+  if (problem.last_event) {
     const event = /** @type {Event} */ (problem.last_event);
     const ago = span(now - Date.parse(event.at));
     return `Nothing was done: ${told(event, nameOf)} ${ago} ago.`;
