@@ -48,10 +48,13 @@ SUPERVISOR = DISPATCHER | {
     "django_q.view_ormq",
     "axes.view_accessattempt",
     "axes.delete_accessattempt",
+    "otp_totp.view_totpdevice",
+    "otp_totp.delete_totpdevice",
 }
 PAGES = {
     "": DISPATCHER,
     "board/": {"orders.view_order"},
+    "report/": {"dispatch.view_reportquarter"},
     "orders/savedplace/": {"orders.view_savedplace"},
     "orders/savedplace/add/": {"orders.add_savedplace"},
     "dispatch/message/": {"dispatch.view_message"},
@@ -71,6 +74,7 @@ PAGES = {
     "django_q/ormq/": {"django_q.view_ormq"},
     "dispatch/sweepheartbeat/": {"dispatch.view_sweepheartbeat"},
     "axes/accessattempt/": {"axes.view_accessattempt"},
+    "otp_totp/totpdevice/": {"otp_totp.view_totpdevice"},
     "orders/contactaccess/": {"orders.view_contactaccess"},
     "auth/user/": {"auth.view_user"},
     "auth/group/": {"auth.view_group"},
@@ -114,17 +118,12 @@ def test_the_menu_leads_only_to_what_one_may_see(dispatcher: Client, supervisor:
         "Drivers": ["Drivers", "Messages"],
     }
     assert menu(supervisor) == {
-<<<<<<< HEAD
-        "Orders": ["Console", "Orders", "Offers", "History"],
-        "Drivers": ["Drivers"],
-        "Reports": ["Shift report"],
-=======
         "Orders": ["Console", "Orders", "Offers", "History", "Saved places"],
         "Drivers": ["Drivers", "Messages"],
->>>>>>> board-screen
+        "Reports": ["Shift report"],
         "Integrations": ["Integrators", "API keys"],
         "Background": ["Sweeps", "Schedules", "Queue", "Failed tasks", "Successful tasks"],
-        "Access": ["Failed sign-ins", "Looks at customers"],
+        "Access": ["Second factors", "Failed sign-ins", "Looks at customers"],
     }
 
 
