@@ -3,9 +3,10 @@
 from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
+from django.views.decorators.cache import never_cache
 
 from config.problems import throttled
 
@@ -30,6 +31,7 @@ MENU: dict[str, list[tuple[str, str]]] = {
     "Access": [
         ("auth.User", "Users"),
         ("auth.Group", "Groups"),
+        ("otp_totp.TOTPDevice", "Second factors"),
         ("axes.AccessAttempt", "Failed sign-ins"),
         ("orders.ContactAccess", "Looks at customers"),
     ],
@@ -52,19 +54,50 @@ class BatonAdminSite(AdminSite):
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Django's own, and attempts from one address are counted together with the drivers'."""
         # Imported late: this module is read before the models are.
+        from config.second_factor import SignInForm, set_up_address, standing_of
         from drivers import signin
         from drivers.errors import Throttled
+        from drivers.second_factor import Standing
 
+        self.login_form = SignInForm
         if request.method != "POST":
+            if super().has_permission(request) and standing_of(request) is Standing.NOT_ENROLLED:
+                return HttpResponseRedirect(set_up_address(request))
             return super().login(request, extra_context)
         try:
             signin.spend_attempt(request)
         except Throttled as refusal:
             return throttled(request, refusal.data["retry_after"])
-        response = super().login(request, extra_context)
+        try:
+            response = super().login(request, extra_context)
+        except Exception:
+            # Nobody was refused; the database was away.
+            signin.give_attempt_back(request)
+            raise
         if request.user.is_authenticated and response.status_code == 302:
             signin.give_attempt_back(request)
         return response
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Staff whose session has shown their second factor, if they have or need one."""
+        from config.second_factor import standing_of
+        from drivers.second_factor import Standing
+
+        return super().has_permission(request) and standing_of(request) is Standing.GOOD
+
+    def get_urls(self) -> list[Any]:
+        return [path("second-factor/", never_cache(self.second_factor), name="second_factor"), *super().get_urls()]
+
+    def second_factor(self, request: HttpRequest) -> HttpResponse:
+        """Not behind `admin_view`: whoever must set one up may see nothing else yet."""
+        from config.second_factor import page
+
+        return page(request, self.each_context(request))
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        from drivers.second_factor import is_offered
+
+        return {**super().each_context(request), "second_factor_offered": is_offered()}
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         console = reverse("board") if request.user.has_perm("orders.view_order") else ""

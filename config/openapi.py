@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
 import dispatch.errors
@@ -82,7 +83,16 @@ class Described(AutoSchema):
         return [{name: []} for name in self.call.who]
 
     def get_request_serializer(self) -> Any:
+        if self.call.media:
+            return dict.fromkeys(self.call.media, OpenApiTypes.BINARY)
         return self.call.body
+
+    def _get_request_body(self, direction: Any = "request") -> Any:
+        """drf-spectacular takes it that a DELETE has no body; ours may name what goes."""
+        if self.method != "DELETE" or self.call.body is None:
+            return super()._get_request_body(direction)  # type: ignore[no-untyped-call]  # not typed there
+        component = self.resolve_serializer(self.call.body, direction)
+        return {"content": {"application/json": {"schema": component.ref}}, "required": True}
 
     def get_examples(self) -> list[OpenApiExample]:
         example = self.call.example
@@ -118,7 +128,7 @@ class Described(AutoSchema):
             codes["driver_suspended"] = None
         if "{" in self.path:
             codes["not_found"] = None
-        if call.body is not None:
+        if call.body is not None or call.media:
             codes |= dict.fromkeys(("too_large", "unsupported_media_type"))
         return (
             *codes,
@@ -141,7 +151,7 @@ FRAMEWORK_SENTENCES = {
     "permission_denied": "Whoever is signed in may not do this.",
     "not_acceptable": "The answer is JSON, and the request does not accept that.",
     "too_large": "The request is larger than this server takes.",
-    "unsupported_media_type": "The body must be JSON.",
+    "unsupported_media_type": "The body is of a type that this call does not take.",
     "internal": "Something went wrong here; nothing was changed.",
 }
 

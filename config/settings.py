@@ -43,6 +43,9 @@ INSTALLED_APPS = [
     "axes",
     "channels",
     "csp",
+    "django_otp",
+    "django_otp.plugins.otp_static",
+    "config.apps.SecondFactorConfig",
     "django_q",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -233,6 +236,22 @@ MAP_ORIGINS = env.words("BATON_MAP_ORIGINS")
 MAP_CENTER = [float(word) for word in env.words("BATON_MAP_CENTER")]
 if MAP_CENTER and not (len(MAP_CENTER) == 2 and abs(MAP_CENTER[0]) <= 90 and abs(MAP_CENTER[1]) <= 180):
     raise ImproperlyConfigured("BATON_MAP_CENTER must look like 37.79,-122.39.")
+# --- Web Push: off until there is a key (manage.py create_push_keys) ---------------------------------------------------
+
+PUSH_PRIVATE_KEY = env.text("BATON_PUSH_PRIVATE_KEY", "")
+# Where a push service finds whoever is responsible for this server: mailto:… or https://…
+PUSH_CONTACT = env.text("BATON_PUSH_CONTACT", "")
+if PUSH_PRIVATE_KEY and not (len(PUSH_PRIVATE_KEY) == 43 and PUSH_CONTACT.startswith(("mailto:", "https://"))):
+    raise ImproperlyConfigured(
+        "BATON_PUSH_PRIVATE_KEY must come from manage.py create_push_keys, with BATON_PUSH_CONTACT beside it."
+    )
+# The push services of Chrome, Firefox, Safari and Edge. A driver's device says where this server shall send something, so
+# it is never sent anywhere else; `*` is any public address.
+PUSH_HOSTS = env.words(
+    "BATON_PUSH_HOSTS", "fcm.googleapis.com,.push.services.mozilla.com,.push.apple.com,.notify.windows.com"
+)
+# Only for tests: this one origin may be anywhere and without TLS.
+PUSH_TEST_ORIGIN = env.text("BATON_PUSH_TEST_ORIGIN", "")
 
 # --- HTTP ------------------------------------------------------------------------------------------------------------
 
@@ -242,6 +261,11 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 # What the back office may upload (files count apart from DATA_UPLOAD_MAX_MEMORY_SIZE).
 MAX_UPLOAD_BYTES = env.integer("BATON_MAX_UPLOAD_BYTES", 10 * 1024 * 1024, minimum=1024)
+# One picture that a driver took at the door, as it is sent (orders/proofs.py makes it smaller); how many are made smaller
+# at once, and how many may be on their way besides.
+MAX_PROOF_BYTES = env.integer("BATON_MAX_PROOF_BYTES", 5 * 1024 * 1024, minimum=1024)
+MAX_PROOFS_AT_ONCE = env.integer("BATON_MAX_PROOFS_AT_ONCE", 2, minimum=1)
+MAX_PROOFS_WAITING = env.integer("BATON_MAX_PROOFS_WAITING", 30, minimum=1)
 # Requests inside Django at once, and how many may wait for a turn (config/gate.py); beyond: 503 with Retry-After.
 MAX_REQUESTS_AT_ONCE = env.integer("BATON_MAX_REQUESTS_AT_ONCE", 24, minimum=1)
 MAX_REQUESTS_WAITING = env.integer("BATON_MAX_REQUESTS_WAITING", 4000, minimum=1)
@@ -302,6 +326,11 @@ AXES_HTTP_RESPONSE_CODE = 429
 AXES_LOCKOUT_CALLABLE = "config.problems.locked_out"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
+# Whether staff sign in with a code besides their password: off, optional (whoever has set it up) or required.
+SECOND_FACTOR = env.text("BATON_SECOND_FACTOR", "optional")
+if SECOND_FACTOR not in {"off", "optional", "required"}:
+    raise ImproperlyConfigured("BATON_SECOND_FACTOR must be off, optional or required.")
+OTP_TOTP_ISSUER = "Baton"
 KNOX_TOKEN_MODEL = "drivers.DeviceToken"  # noqa: S105 (a model, not a secret)
 # Its own token table is never used, and its migrations would create it all the same.
 MIGRATION_MODULES = {"knox": None}

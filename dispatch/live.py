@@ -127,6 +127,11 @@ def driver_signed_out(driver_id: int, token_digest: str | None = None) -> None:
     _say(DRIVERS, sign_out=driver_id, digest=token_digest, suspended=suspended)
 
 
+def sockets_replaced(driver_id: int, places: Sequence[str]) -> None:
+    """Close these of the driver's sockets, whichever process has them: newer ones took their places."""
+    _publisher().publish([(DRIVERS, {"replaced": driver_id, "places": list(places)})])
+
+
 def staff_changed(user_id: int) -> None:
     """Look again whether this user may watch the board, and close their sockets if not."""
     _say(DISPATCHERS, staff=user_id)

@@ -30,6 +30,11 @@ def contact_of(contact: OrderContact) -> dict[str, str]:
     return {"name": contact.name, "phone": contact.phone, "notes": contact.notes}
 
 
+def contact_for_driver(contact: OrderContact) -> dict[str, Any]:
+    """With whether the customer has a PIN to be asked for; never which."""
+    return {**contact_of(contact), "has_pin": contact.has_pin}
+
+
 def offer_for_driver(offer: Offer | Order, distance_m: float | None = None) -> dict[str, Any]:
     """An order as a card in a driver's feed: where from, roughly where to, for how much. Never who it is for.
 
@@ -58,7 +63,7 @@ def order_for_driver(order: Order, contact: OrderContact | None) -> dict[str, An
     if order.driver_id is None:
         shown["dropoff_area"] = area(order.dropoff)
         del shown["dropoff"], shown["reference"]
-    shown["contact"] = contact_of(contact) if contact is not None else None
+    shown["contact"] = contact_for_driver(contact) if contact is not None else None
     return shown
 
 

@@ -128,3 +128,26 @@ class DeviceToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
 
     def __str__(self) -> str:
         return self.device or f"device {self.token_key[:6]}…"
+
+
+class PushSubscription(models.Model):
+    """Where a device can be woken when its app is closed (Web Push). Ends with the device's token: the database itself sees
+    to it (migration 0004), by whatever way the token goes."""
+
+    driver = models.ForeignKey(Driver, on_delete=models.CASCADE, related_name="+")
+    token = models.ForeignKey(
+        DeviceToken, on_delete=models.DO_NOTHING, db_constraint=False, related_name="push_subscriptions"
+    )
+    #: The push service's own address for this device; whoever knows it and the keys can reach it.
+    endpoint = models.CharField(max_length=1000)
+    #: The device's public key and the secret that both sides share, base64url (RFC 8291).
+    p256dh = models.CharField(max_length=100)
+    auth = models.CharField(max_length=40)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["endpoint"], name="one_subscription_per_endpoint")]
+
+    def __str__(self) -> str:
+        # Never the endpoint: this text ends up in logs.
+        return f"push subscription {self.pk}"

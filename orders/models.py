@@ -181,20 +181,71 @@ class OrderContact(models.Model):
     notes = models.CharField(max_length=1000, blank=True)
     #: What the driver wrote when handing over. It may name the receiver, so it is here and not in the history.
     proof_note = models.CharField(max_length=300, blank=True, db_default="", editable=False)
+    #: Who took it, as the driver wrote it down.
+    recipient = models.CharField(max_length=100, blank=True, db_default="", editable=False)
+    #: There is a PIN that whoever receives it must say (DeliveryPin). The driver may know that, not which.
+    has_pin = models.BooleanField(db_default=False, default=False, editable=False)
 
     def __str__(self) -> str:
         # Never the name: this text ends up in logs and admin history.
         return f"contact of order {self.order_id}"
 
 
+class DeliveryPin(models.Model):
+    """What the receiver must say to be handed the order. A table of its own because no driver may read it, not even while
+    holding the order. Erased with the contact."""
+
+    contact = models.OneToOneField(OrderContact, on_delete=models.CASCADE, primary_key=True, related_name="pin")
+    digits = models.CharField(max_length=8)
+
+    def __str__(self) -> str:
+        return f"PIN of order {self.contact_id}"
+
+
+class ProofKind(models.TextChoices):
+    PHOTO = "photo"
+    SIGNATURE = "signature"
+
+
+class DeliveryProof(models.Model):
+    """A picture that a driver took at the door. The row is written after its file (orders/proofs.py); both are erased with
+    the contact. No driver may read it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="proofs")
+    driver = models.ForeignKey(Driver, on_delete=models.PROTECT, related_name="+", db_index=False)
+    #: The app's own name for it: the same one again keeps nothing more.
+    action_id = models.CharField(max_length=64)
+    kind = models.CharField(max_length=9, choices=ProofKind)
+    #: Below MEDIA_ROOT; says nothing about the order.
+    file = models.CharField(max_length=80, unique=True)
+    media_type = models.CharField(max_length=20)
+    #: Of the picture as it is kept, pixels.
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    #: By the device's clock; for explanation only.
+    taken_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering: ClassVar = ["created_at", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["driver", "action_id"], name="one_proof_per_action"),
+            models.CheckConstraint(condition=Q(kind__in=ProofKind.values), name="proof_kind_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of order {self.order_id}"
+
+
 class ContactAccess(models.Model):
-    """Somebody on the staff looked at a contact. Append-only, and kept when the contact is erased."""
+    """Somebody on the staff looked at a contact or a picture. Append-only, and kept when those are erased."""
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="+")
     actor_type = models.CharField(max_length=12, choices=[(t.value, t.value) for t in ActorType])
     actor_id = models.CharField(max_length=40)
     actor_name = models.CharField(max_length=100)
-    #: Through which door: `admin` or `api`.
+    #: Through which door: `admin` or `api`; `proof`: a picture, in the admin.
     via = models.CharField(max_length=12)
     at = models.DateTimeField(db_default=Now())
 

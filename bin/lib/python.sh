@@ -35,18 +35,18 @@ install_requirements() {
 
 # install_javascript [dev]: browser libraries, from package.json and its lock, into node_modules; with what checks them.
 install_javascript() {
-    local stamp=$ROOT/node_modules/.baton wanted have omit=--omit=dev
+    local stamp=$ROOT/node_modules/.baton wanted have left_out=(--omit=dev --omit=optional)
     wanted=$(sha256sum <"$ROOT/package-lock.json")
     have=$(cat "$stamp" 2>/dev/null || true)
     if [ "$have" = "$wanted dev" ]; then return; fi
     if [ "${1:-}" = dev ]; then
-        omit=--include=dev wanted="$wanted dev"
+        left_out=() wanted="$wanted dev"
     elif [ "$have" = "$wanted" ]; then
         return
     fi
     need_disk "$ROOT" 300 "installing browser libraries"
     rm -f "$stamp"
-    step "Browser libraries installed" env -C "$ROOT" npm ci $omit --ignore-scripts --no-audit --no-fund --no-update-notifier
+    step "Browser libraries installed" env -C "$ROOT" npm ci ${left_out[@]+"${left_out[@]}"} --ignore-scripts --no-audit --no-fund --no-update-notifier
     printf '%s\n' "$wanted" >"$stamp" || disk_or "cannot write to $ROOT/node_modules"
 }
 

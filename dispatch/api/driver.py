@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from typing import Any
 
 from django.utils.http import parse_etags
@@ -14,10 +15,14 @@ from dispatch.api.base import DriverView
 from dispatch.api.queries import BIGGEST, check_names
 from drivers.access import as_driver
 from drivers.clock import database_now
-from drivers.errors import NotFound
+from drivers.errors import Invalid, NotFound
 from drivers.http import DeviceTime, Number, StrictSerializer, YesNo, checked, page_of, rfc3339
 from drivers.services import Position
 from orders.models import Order
+
+#: Minutes; the farthest there is, and a little.
+MOST_EAST = 15 * 60
+OFFSET = re.compile(r"-?[0-9]{1,4}")
 
 
 def profile(driver_id: int) -> dict[str, Any]:
@@ -128,6 +133,32 @@ class MessageReadView(DriverView):
             raise NotFound
         message = services.mark_message_read(message_id=message_id, driver_id=self.driver.pk)
         return Response(representations.message(message))
+
+
+class FiguresView(DriverView):
+    """What the driver did today, wherever they are: the app says how far its clock is from UTC."""
+
+    def get(self, request: Request) -> Response:
+        check_names(request, "tz_offset_minutes")
+        figures = selectors.figures_of(driver_id=self.driver.pk, minutes_east=_offset(request))
+        payouts = [{"currency": currency, "amount": f"{amount:.2f}"} for currency, amount in figures.payouts]
+        return Response(
+            {
+                "date": figures.date.isoformat(),
+                "delivered": figures.delivered,
+                "failed": figures.failed,
+                "released": figures.released,
+                "payouts": payouts,
+            }
+        )
+
+
+def _offset(request: Request) -> int:
+    """Minutes east of UTC: 120 in Berlin in summer, -420 in San Francisco. Raises Invalid."""
+    text = request.query_params.get("tz_offset_minutes", "0")
+    if not OFFSET.fullmatch(text) or not -MOST_EAST <= int(text) <= MOST_EAST:
+        raise Invalid(tz_offset_minutes=f"Must be a whole number from -{MOST_EAST} to {MOST_EAST}.")
+    return int(text)
 
 
 def show_order(order: Order) -> dict[str, Any]:

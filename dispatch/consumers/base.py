@@ -22,6 +22,7 @@ from dispatch.consumers import frames
 from dispatch.consumers.frames import SUBPROTOCOL, Close
 from dispatch.errors import NotFromHere, TooLarge
 from drivers.errors import DomainError, Invalid, Throttled
+from drivers.limits import network_of
 
 log = logging.getLogger(__name__)
 
@@ -128,8 +129,9 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
             await self.identify()
         except Exception as error:
             problem = frames.problem_of(error)
-            # 403 whatever it is that they lack; 503 if it is we who cannot tell.
-            await refuse(problem, problem["status"] if problem["status"] >= 500 else 403, self._receive, self.base_send)
+            # 403 whatever it is that they lack; 503 if it is we who cannot tell, 429 if they ask too often.
+            status = problem["status"] if problem["status"] >= 500 or problem["status"] == 429 else 403
+            await refuse(problem, status, self._receive, self.base_send)
             raise StopConsumer from None
         await self.accept(SUBPROTOCOL if offered else None)
         # Found by the hub first, read second: what happens in between is held back and follows the snapshot.
@@ -281,7 +283,12 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
         except Exception as error:
             self.reply(frames.error(error))
 
-    # --- The handshake's headers ---
+    # --- The handshake ---
+
+    @property
+    def address(self) -> str:
+        """As the server saw it: it believes X-Forwarded-For only of proxies that it was told of (BATON_TRUSTED_PROXIES)."""
+        return network_of((self.scope.get("client") or ("",))[0])
 
     def header(self, name: bytes) -> str | None:
         """The value of a header, None if it is missing."""
@@ -304,6 +311,8 @@ async def refuse(problem: dict[str, Any], status: int, receive: Any, send: Any) 
     headers = [(b"content-type", b"application/problem+json")]
     if status == 503:
         headers.append((b"retry-after", b"2"))
+    elif status == 429:
+        headers.append((b"retry-after", str(problem.get("retry_after", 1)).encode()))
     with suppress(*GONE, TimeoutError):
         await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
         body = msgspec.json.encode({**problem, "status": status, "title": HTTPStatus(status).phrase})

@@ -8,9 +8,9 @@ from dispatch.attention import Attention
 from dispatch.consumers import frames
 from dispatch.consumers.base import Push, Socket
 from dispatch.consumers.database import ask
+from dispatch.consumers.doorstep import admitted, nobody
 from dispatch.consumers.frames import Ping, SyncAsked, Viewing
 from dispatch.consumers.hub import hub
-from dispatch.errors import NotSignedIn
 from dispatch.selectors_access import watcher_by_session
 from dispatch.selectors_board import board, board_drivers
 
@@ -41,8 +41,10 @@ class DispatcherSocket(Socket):
     async def identify(self) -> None:
         self.session_key = self.cookie(settings.SESSION_COOKIE_NAME)
         if not self.session_key:
-            raise NotSignedIn
-        self.user_id, self.user_name = await ask(watcher_by_session, session_key=self.session_key)
+            await ask(admitted, self.address, nobody)
+        self.user_id, self.user_name = await ask(
+            admitted, self.address, watcher_by_session, session_key=self.session_key
+        )
         self.is_chunked = bool(self.scope.get("chunked"))
 
     async def join(self) -> None:

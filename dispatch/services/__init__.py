@@ -34,8 +34,18 @@ from dispatch.services.follow import follow_holders
 from dispatch.services.intake import cancel_order, correct_order, extend_order, place_order
 from dispatch.services.messages import mark_message_read, send_message
 from dispatch.services.offers import offer_orders, reoffer_order
+from dispatch.services.proofs import keep_proof
+from dispatch.services.push import push_offers
 from dispatch.services.quarters import settle_quarters
 from dispatch.services.receipts import Done, Tap
+from dispatch.services.second_factor import (
+    backup_codes_left,
+    enrol_second_factor,
+    give_up_second_factor,
+    remove_second_factor,
+    renew_backup_codes,
+    unlock_second_factor,
+)
 from dispatch.services.undo import order_of_undo, undo_act, undo_of
 from drivers.services import Position, record_positions
 
@@ -47,18 +57,22 @@ __all__ = [
     "assign_order",
     "assign_order_to_nearest",
     "auto_assign",
+    "backup_codes_left",
     "cancel_order",
     "clean_up",
     "correct_driver",
     "correct_order",
     "decline_order",
     "deliver_order",
+    "enrol_second_factor",
     "expire_orders",
     "extend_order",
     "fail_order",
     "follow_holders",
+    "give_up_second_factor",
     "go_offline",
     "go_online",
+    "keep_proof",
     "mark_message_read",
     "mark_offers_delivered",
     "mark_offers_seen",
@@ -69,12 +83,15 @@ __all__ = [
     "pick_up_order",
     "pin_order",
     "place_order",
+    "push_offers",
     "reassign_order",
     "record_heartbeats",
     "record_positions",
     "register_driver",
     "reinstate_driver",
     "release_order",
+    "remove_second_factor",
+    "renew_backup_codes",
     "reoffer_order",
     "send_message",
     "set_driver_password",
@@ -85,5 +102,6 @@ __all__ = [
     "unassign_order",
     "undo_act",
     "undo_of",
+    "unlock_second_factor",
     "unpin_order",
 ]

@@ -1,11 +1,13 @@
 """What the holder does with an order: give it back, pick it up, deliver it, or fail to."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from math import ceil
+from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
+from django.utils.crypto import constant_time_compare
 
 from dispatch import live
 from dispatch.locks import lock_order
@@ -13,11 +15,15 @@ from dispatch.models import OfferStatus
 from dispatch.services.offers import offer_to_nearby
 from dispatch.services.receipts import NO_TAP, Done, Tap, act_once
 from drivers.clock import database_now
-from drivers.errors import NotFound
+from drivers.errors import Invalid, NotFound, Throttled
+from drivers.limits import Limit
 from orders import actors, changes
 from orders.errors import OrderCancelled, OrderNotPending
 from orders.lifecycle import Kind, Status
-from orders.models import Order, OrderContact
+from orders.models import DeliveryPin, Order, OrderContact
+
+#: Wrong PINs, per order and driver: five at once, five a minute.
+PIN_TRIES: Final = Limit("pin", per_second=5 / 60, burst=5, fail_closed=True)
 
 
 def pick_up_order(*, order_id: UUID, driver_id: int, tap: Tap = NO_TAP) -> Done:
@@ -28,11 +34,21 @@ def pick_up_order(*, order_id: UUID, driver_id: int, tap: Tap = NO_TAP) -> Done:
 
 
 def deliver_order(
-    *, order_id: UUID, driver_id: int, proof: dict[str, Any] | None = None, note: str = "", tap: Tap = NO_TAP
+    *,
+    order_id: UUID,
+    driver_id: int,
+    proof: dict[str, Any] | None = None,
+    note: str = "",
+    recipient: str = "",
+    pin: str = "",
+    tap: Tap = NO_TAP,
 ) -> Done:
     """Handed over. `proof` says how (`kind`: photo, signature, pin, name, none) and goes into the history, so it must hold
-    nothing about the customer; `note`, the driver's own words, is kept with the contact instead.
-    Raises NotFound, OrderCancelled, OrderNotPending."""
+    nothing about the customer; `note`, the driver's own words, and `recipient`, who took it, are kept with the contact
+    instead. With the kind `pin`, `pin` must be the order's, if it has one.
+    Raises NotFound, OrderCancelled, OrderNotPending, Invalid (proof.pin), Throttled."""
+    if proof is not None and proof.get("kind") == "pin" and check_pin(order_id=order_id, driver_id=driver_id, pin=pin):
+        proof = {**proof, "checked": True}
     return _act_as_holder(
         "deliver",
         order_id,
@@ -43,8 +59,30 @@ def deliver_order(
         Kind.DELIVERED,
         "delivered_at",
         {"proof": proof} if proof else {},
-        note=note,
+        kept={name: text for name, text in (("proof_note", note), ("recipient", recipient)) if text},
     )
+
+
+def check_pin(*, order_id: UUID, driver_id: int, pin: str) -> bool:
+    """Whether the order that this driver has picked up has a PIN, and it is this one; False: it has none, or is not theirs
+    to deliver, which is judged under the lock.
+
+    Raises Invalid naming `proof.pin` when it is another one, Throttled after PIN_TRIES: a PIN of four digits holds only
+    while nobody can try them all.
+    """
+    is_theirs = {"contact__order__driver": driver_id, "contact__order__status": Status.PICKED_UP}
+    kept = DeliveryPin.objects.filter(pk=order_id, **is_theirs).values_list("digits", flat=True).first()
+    if kept is None:
+        return False
+    if not pin:
+        raise Invalid(**{"proof.pin": "The receiver has a PIN; ask for it."})
+    asker = f"{order_id}:{driver_id}"
+    if wait := PIN_TRIES.spend(asker):
+        raise Throttled(retry_after=ceil(wait))
+    if not constant_time_compare(pin, kept):
+        raise Invalid(**{"proof.pin": "This is not the receiver's PIN."})
+    PIN_TRIES.give_back(asker)
+    return True
 
 
 def fail_order(*, order_id: UUID, driver_id: int, reason: str, tap: Tap = NO_TAP) -> Done:
@@ -72,7 +110,7 @@ def _act_as_holder(
     kind: Kind,
     time_field: str,
     data: dict[str, Any] | None = None,
-    note: str = "",
+    kept: dict[str, str] | None = None,
 ) -> Done:
     def act() -> Order:
         order, now = _lock_held(order_id, driver_id)
@@ -83,8 +121,8 @@ def _act_as_holder(
             raise OrderNotPending(status=order.status)
         explained = {**(data or {}), **_tapped(tap)}
         event = changes.change(order, kind, _actor(order), data=explained, at=now, status=after, **{time_field: now})
-        if note:
-            OrderContact.objects.filter(order=order).update(proof_note=note)
+        if kept:
+            OrderContact.objects.filter(order=order).update(**kept)
         live.order_changed(order, event)
         live.driver_changed(driver_id)
         return order

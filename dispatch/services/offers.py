@@ -1,6 +1,6 @@
 """Offering orders to nearby drivers, and closing offers. `offer_orders` is both a step of creating and a sweep."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from dispatch.locks import lock_available_offers, lock_available_orders, lock_or
 from dispatch.models import REFUSED, Offer, OfferStatus
 from dispatch.selectors import Candidate, nearby_drivers_of
 from dispatch.services.batches import together
+from dispatch.services.push import push_later
 from drivers.clock import ClockTimestamp, database_now
 from orders import changes
 from orders.actors import SYSTEM, Actor
@@ -107,6 +108,7 @@ def make_offers(to: Sequence[tuple[Order, Sequence[Candidate]]]) -> int:
     for order, _ in to:
         if distances := told.get(order.pk):
             live.offers_made(order, distances)
+    push_later(told)
     return sum(len(distances) for distances in told.values())
 
 
@@ -138,6 +140,42 @@ def _open_offers(distances: Mapping[UUID, Mapping[int, float]], now: datetime) -
         for order_id, driver_id, distance_m in cursor.fetchall():
             opened.setdefault(order_id, {})[driver_id] = distance_m
     return opened
+
+
+#: What a driver's card shows of an order, and what decides who may see it.
+ON_THE_CARD = {"pickup", "pickup_address", "dropoff", "payout", "currency", "expires_at"}
+WHO_IS_NEAR = {"pickup", "vehicle"}
+
+
+def revise_offers(order: Order, changed: Collection[str], *, now: datetime) -> None:
+    """A locked, pending order was corrected: whoever is no longer near or suitable loses the card (`order_corrected`), the
+    others see it as it is now. `changed` are the names of its fields."""
+    if not ON_THE_CARD.union(WHO_IS_NEAR).intersection(changed):
+        return
+    shown = dict(
+        Offer.objects.filter(order=order, status=OfferStatus.OPEN)
+        .order_by("driver_id")
+        .values_list("driver_id", "distance_m")
+    )
+    if WHO_IS_NEAR.intersection(changed) and shown:
+        near = {c.driver_id: c.distance_m for c in nearby_drivers_of(order, radius_km=settings.OFFER_RADIUS_KM)}
+        gone = sorted(shown.keys() - near.keys())
+        Offer.objects.filter(order=order, driver_id__in=gone, status=OfferStatus.OPEN).update(
+            status=OfferStatus.LAPSED, closed_at=now, closed_reason="order_corrected"
+        )
+        live.offers_closed(order.pk, order.version, gone, "order_corrected")
+        shown = {driver_id: near[driver_id] for driver_id in shown if driver_id in near}
+        with connection.cursor() as cursor:
+            cursor.execute(MOVE_OFFERS, {"order": order.pk, "drivers": list(shown), "distances": list(shown.values())})
+    if shown:
+        live.offers_made(order, shown)
+
+
+MOVE_OFFERS = """
+UPDATE dispatch_offer AS offer SET distance_m = t.distance_m
+FROM unnest(%(drivers)s::bigint[], %(distances)s::float8[]) AS t (driver_id, distance_m)
+WHERE offer.order_id = %(order)s AND offer.driver_id = t.driver_id AND offer.status = 'open'
+"""
 
 
 def close_offers_of_order(order: Order, reason: str, *, now: datetime, holder_id: int | None = None) -> None:
@@ -196,6 +234,7 @@ def reoffer_order(*, order_id: UUID, actor: Actor, seconds: int | None = None, v
         order = lock_order(order_id)
         check_version(order, version)
         reopen(order, actor=actor, seconds=seconds)
+        revise_offers(order, {"expires_at"}, now=database_now())
         offer_to_nearby(order)
     return order
 

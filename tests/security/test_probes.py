@@ -14,11 +14,11 @@ from dispatch import services
 from dispatch.api.base import DriverView
 from dispatch.api.orders import HasGrantOrIsDriver
 from dispatch.consumers import frames
-from dispatch.models import ActionReceipt, Message, Offer
-from drivers.models import DeviceToken, Driver, Presence
-from orders.models import ContactAccess, Order, OrderContact, OrderEvent
+from dispatch.models import ActionReceipt, Offer
+from drivers.models import DeviceToken, Driver, Presence, PushSubscription
+from orders.models import ContactAccess, DeliveryPin, DeliveryProof, Order, OrderContact, OrderEvent
 from orders.services import Contact, Place
-from tests import cast
+from tests import cast, pictures
 from tests.dispatch.live.rig import Client, token_of, wait_until
 
 #: What nobody but bob may ever read.
@@ -63,6 +63,9 @@ def driver_doors() -> set[tuple[str, str]]:
     return doors
 
 
+SUBSCRIPTION = {"endpoint": "{bobs_endpoint}", "keys": {"p256dh": "x", "auth": "x"}}
+#: Sent as it is, to an address with a query.
+PICTURE: dict[str, Any] = {"picture": True}
 #: Doors that name an order: what they answer to somebody to whom it was never offered, and to an id that does not exist.
 ORDER_DOORS: dict[tuple[str, str], tuple[dict[str, Any], tuple[int, str], tuple[int, str]]] = {
     ("get", "order"): ({}, (404, "not_found"), (404, "not_found")),
@@ -72,6 +75,7 @@ ORDER_DOORS: dict[tuple[str, str], tuple[dict[str, Any], tuple[int, str], tuple[
     ("post", "pick-up"): ({}, (404, "not_found"), (404, "not_found")),
     ("post", "deliver"): ({"proof": {"kind": "none"}}, (404, "not_found"), (404, "not_found")),
     ("post", "fail"): ({"reason": "lost"}, (404, "not_found"), (404, "not_found")),
+    ("post", "proofs"): (PICTURE, (404, "not_found"), (404, "not_found")),
 }
 #: Doors that name nobody: whatever is added to ask for somebody else, and the status of the answer.
 OWN_DOORS: dict[tuple[str, str], list[tuple[str, dict[str, Any] | None, int]]] = {
@@ -79,6 +83,11 @@ OWN_DOORS: dict[tuple[str, str], list[tuple[str, dict[str, Any] | None, int]]] =
     ("patch", "driver"): [("", {"is_online": True, "driver": "{bob}"}, 400), ("", {"id": "{bob}"}, 400)],
     ("post", "heartbeat"): [("", {**THING, "driver": "{bob}"}, 400), ("?driver={bob}", THING, 200)],
     ("get", "sync"): [("?driver={bob}", None, 200), ("?driver_id={bob}&order={order}", None, 200)],
+    ("get", "push"): [("?driver={bob}", None, 400), ("", None, 200)],
+    # Push is off, so a subscription that is right in itself finds nothing there.
+    ("post", "push"): [("", {"driver": "{bob}"}, 400), ("", SUBSCRIPTION, 404), ("?driver={bob}", SUBSCRIPTION, 400)],
+    ("delete", "push"): [("", {"endpoint": "{bobs_endpoint}"}, 204), ("", {"driver": "{bob}"}, 400)],
+    ("get", "figures"): [("?driver={bob}", None, 400), ("?tz_offset_minutes=60", None, 200)],
     ("get", "driver-orders"): [
         ("?driver={bob}", None, 400),
         ("?driver_id={bob}", None, 400),
@@ -146,13 +155,13 @@ def rows(model: type[Any], **of: Any) -> list[dict[str, Any]]:
     return list(model.objects.filter(**of).order_by("pk").values())
 
 
+WATCHED = (Order, OrderContact, DeliveryPin, DeliveryProof, OrderEvent, Offer, ActionReceipt, Driver, PushSubscription)
+
+
 def everything(mallory: Driver) -> dict[str, Any]:
     """All that a probe must leave as it is: everybody's rows but the prober's own presence and devices."""
     return {
-        **{
-            model.__name__: rows(model)
-            for model in (Order, OrderContact, OrderEvent, Offer, ActionReceipt, Driver, Message)
-        },
+        **{model.__name__: rows(model) for model in WATCHED},
         "presence": list(Presence.objects.exclude(pk=mallory.pk).order_by("pk").values()),
         "devices": list(DeviceToken.objects.exclude(user=mallory.user_id).order_by("pk").values()),
         "looks": rows(ContactAccess),
@@ -179,6 +188,8 @@ def victims_ids(bob: Driver, scene: dict[str, Order]) -> dict[str, str]:
     cursor = page["next"].split("cursor=")[1].split("&")[0]
     digest = DeviceToken.objects.filter(user=bob.user_id).first()
     assert digest is not None
+    endpoint = "https://fcm.googleapis.com/fcm/send/bob"
+    PushSubscription.objects.get_or_create(endpoint=endpoint, driver=bob, token=digest, p256dh="p", auth="a")
     message = services.send_message(driver_id=bob.pk, text="Meet Zed", actor=cast.DISPATCHER)
     return {
         "message": str(message.pk),
@@ -186,12 +197,16 @@ def victims_ids(bob: Driver, scene: dict[str, Order]) -> dict[str, str]:
         "order": str(scene["held"].pk),
         "cursor": cursor,
         "bobs_digest": digest.digest,
+        "bobs_endpoint": endpoint,
     }
 
 
 def said_by(app: Http, method: str, url: str, body: dict[str, Any] | None) -> Any:
     if method == "get":
         return app.get(url)
+    if body and body.get("picture"):
+        address = f"{url}?kind=photo&action_id={body.get('action_id', 'probe')}"
+        return app.post(address, pictures.jpeg(), content_type="image/jpeg")
     return getattr(app, method)(url, body or {}, content_type="application/json")
 
 

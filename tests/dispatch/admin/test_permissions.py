@@ -40,6 +40,7 @@ SUPERVISOR = DISPATCHER | {
     "orders.add_savedplace",
     "orders.change_savedplace",
     "orders.delete_savedplace",
+    "dispatch.view_reportquarter",
     "dispatch.view_sweepheartbeat",
     "django_q.view_schedule",
     "django_q.view_success",
@@ -47,10 +48,13 @@ SUPERVISOR = DISPATCHER | {
     "django_q.view_ormq",
     "axes.view_accessattempt",
     "axes.delete_accessattempt",
+    "otp_totp.view_totpdevice",
+    "otp_totp.delete_totpdevice",
 }
 PAGES = {
     "": DISPATCHER,
     "board/": {"orders.view_order"},
+    "report/": {"dispatch.view_reportquarter"},
     "orders/savedplace/": {"orders.view_savedplace"},
     "orders/savedplace/add/": {"orders.add_savedplace"},
     "dispatch/message/": {"dispatch.view_message"},
@@ -70,6 +74,7 @@ PAGES = {
     "django_q/ormq/": {"django_q.view_ormq"},
     "dispatch/sweepheartbeat/": {"dispatch.view_sweepheartbeat"},
     "axes/accessattempt/": {"axes.view_accessattempt"},
+    "otp_totp/totpdevice/": {"otp_totp.view_totpdevice"},
     "orders/contactaccess/": {"orders.view_contactaccess"},
     "auth/user/": {"auth.view_user"},
     "auth/group/": {"auth.view_group"},
@@ -115,9 +120,10 @@ def test_the_menu_leads_only_to_what_one_may_see(dispatcher: Client, supervisor:
     assert menu(supervisor) == {
         "Orders": ["Console", "Orders", "Offers", "History", "Saved places"],
         "Drivers": ["Drivers", "Messages"],
+        "Reports": ["Shift report"],
         "Integrations": ["Integrators", "API keys"],
         "Background": ["Sweeps", "Schedules", "Queue", "Failed tasks", "Successful tasks"],
-        "Access": ["Failed sign-ins", "Looks at customers"],
+        "Access": ["Second factors", "Failed sign-ins", "Looks at customers"],
     }
 
 

@@ -42,5 +42,5 @@ def check(method: str, address: str, body: Any, response: Any) -> None:
     for name in ("ETag", "Location", "Retry-After", "WWW-Authenticate"):
         if name in described.get("headers", {}):
             assert name in response.headers, f"{method} {path} {response.status_code} lacks {name}"
-    if response.status_code < 400 and "requestBody" in call:
+    if response.status_code < 400 and "application/json" in call.get("requestBody", {}).get("content", {}):
         _valid(body, call["requestBody"]["content"]["application/json"]["schema"])
