@@ -1,4 +1,4 @@
-"""Candidates for many orders at once, for the sweeps: two or three queries, however many orders and drivers there are.
+"""Candidates for many orders at once, for the sweeps: a few queries, however many orders and drivers there are.
 
 `selectors.nearby_drivers` asks of each driver near one order whether they have room. Asked for hundreds of orders every
 second, in a city where most drivers are busy, that is the same question over and over; here it is asked once.
@@ -14,6 +14,7 @@ from django.db import connection
 from dispatch.locks import loads_of
 from dispatch.models import OfferStatus
 from dispatch.selectors import Candidate, live_presences
+from orders.models import Order
 
 #: `<->` ranks on the sphere, which may swap drivers whose distances differ by less than half a percent; here it does not
 #: matter which of two such drivers is the last one in. They are ranked again by the spheroid.
@@ -58,6 +59,14 @@ class Free:
 
     rooms: Mapping[int, Room]
     live: int
+    vehicles: Mapping[int, str]
+
+    def with_vehicle(self, vehicle: str) -> "Free":
+        """Those with this vehicle; empty: all."""
+        if not vehicle:
+            return self
+        rooms = {pk: room for pk, room in self.rooms.items() if self.vehicles[pk] == vehicle}
+        return Free(rooms=rooms, live=self.live, vehicles=self.vehicles)
 
     @property
     def are_few(self) -> bool:
@@ -68,10 +77,11 @@ class Free:
 
 def free_drivers() -> Free:
     """Live drivers who hold fewer orders than they can, as of now; nothing is locked."""
-    capacities = dict(live_presences().order_by("pk").values_list("pk", "driver__capacity"))
+    rows = list(live_presences().order_by("pk").values_list("pk", "driver__capacity", "driver__vehicle"))
+    capacities = {pk: capacity for pk, capacity, _ in rows}
     loads = loads_of(capacities)
     rooms = {pk: Room(load=loads[pk], capacity=capacity) for pk, capacity in capacities.items() if loads[pk] < capacity}
-    return Free(rooms=rooms, live=len(capacities))
+    return Free(rooms=rooms, live=len(capacities), vehicles={pk: str(vehicle) for pk, _, vehicle in rows})
 
 
 def nearest_free_drivers(
@@ -81,6 +91,21 @@ def nearest_free_drivers(
     without an offer of the order in one of the states `without`. Nearest first, ties by driver id. An order without any
     candidate is absent."""
     if not wanted or not free.rooms:
+        return {}
+    # Each vehicle apart: the few vans of a city are looked at one by one, instead of passing over everybody else.
+    alike: dict[str, dict[UUID, int]] = {}
+    for order_id, vehicle in Order.objects.filter(pk__in=wanted).order_by().values_list("pk", "vehicle"):
+        alike.setdefault(vehicle, {})[order_id] = wanted[order_id]
+    found: dict[UUID, list[Candidate]] = {}
+    for vehicle, some in alike.items():
+        found |= _nearest(some, free.with_vehicle(vehicle), radius_km, without)
+    return found
+
+
+def _nearest(
+    wanted: Mapping[UUID, int], free: Free, radius_km: float, without: Collection[OfferStatus]
+) -> dict[UUID, list[Candidate]]:
+    if not free.rooms:
         return {}
     parameters: dict[str, Any] = {
         "orders": list(wanted),
