@@ -11,7 +11,7 @@ import yaml
 PATH: Final = Path(__file__).resolve().parents[1] / "docs" / "asyncapi.yaml"
 HEADING: Final = "    # --- The same as in the OpenAPI document: python -m tests.asyncapi ---\n"
 #: What the frames refer to, and what that refers to.
-SHARED: Final = ("Area", "DriverContact", "DriverOrder", "Offer", "Place", "Problem")
+SHARED: Final = ("Area", "DriverContact", "DriverOrder", "Event", "Offer", "Place", "Problem")
 
 
 def document() -> dict[str, Any]:

@@ -41,6 +41,7 @@ SUPERVISOR = DISPATCHER | {
     "orders.change_savedplace",
     "orders.delete_savedplace",
     "dispatch.view_sweepheartbeat",
+    "dispatch.view_reportquarter",
     "django_q.view_schedule",
     "django_q.view_success",
     "django_q.view_failure",
@@ -118,6 +119,7 @@ def test_the_menu_leads_only_to_what_one_may_see(dispatcher: Client, supervisor:
     assert menu(supervisor) == {
         "Orders": ["Console", "Orders", "Offers", "History", "Saved places"],
         "Drivers": ["Drivers", "Messages"],
+        "Reports": ["Shift report"],
         "Integrations": ["Integrators", "API keys"],
         "Background": ["Sweeps", "Schedules", "Queue", "Failed tasks", "Successful tasks"],
         "Access": ["Second factors", "Failed sign-ins", "Looks at customers"],
