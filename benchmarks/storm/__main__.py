@@ -107,6 +107,7 @@ async def storm(
     try:
         began = time.monotonic()
         stack.make_copy()
+        stack.lend_packages()
         if options.sabotage:
             spoil(options.sabotage, stack.copy)
             say(f"· sabotage: {SABOTAGES[options.sabotage].what}")

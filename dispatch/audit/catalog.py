@@ -177,6 +177,9 @@ def _row_security() -> list[str]:
             for role in roles
             if of == table and role in {"public", "baton_driver"} and not (name == "driver" and drivers_may_see)
         ]
+    ((settings,),) = _rows("SELECT (SELECT proconfig FROM pg_proc WHERE oid = to_regproc('baton_driver_sync'))")
+    if "role=baton_driver" not in (settings or []):
+        wrong.append("function baton_driver_sync is missing or does not run as baton_driver")
     return wrong
 
 

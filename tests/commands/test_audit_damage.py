@@ -351,6 +351,11 @@ def test_a_driver_without_presence_is_found(alice: Driver) -> None:
             "orders_ordercontact: policy oops lets baton_driver see rows and is not Baton's",
         ),
         (
+            "ALTER FUNCTION baton_driver_sync(bigint) RESET role",
+            "row_security_is_on",
+            "function baton_driver_sync is missing or does not run as baton_driver",
+        ),
+        (
             "GRANT INSERT ON orders_order TO baton_driver",
             "drivers_may_only_read",
             "baton_driver may INSERT on orders_order",

@@ -40,8 +40,8 @@ SUPERVISOR = DISPATCHER | {
     "orders.add_savedplace",
     "orders.change_savedplace",
     "orders.delete_savedplace",
-    "dispatch.view_sweepheartbeat",
     "dispatch.view_reportquarter",
+    "dispatch.view_sweepheartbeat",
     "django_q.view_schedule",
     "django_q.view_success",
     "django_q.view_failure",
@@ -54,6 +54,7 @@ SUPERVISOR = DISPATCHER | {
 PAGES = {
     "": DISPATCHER,
     "board/": {"orders.view_order"},
+    "report/": {"dispatch.view_reportquarter"},
     "orders/savedplace/": {"orders.view_savedplace"},
     "orders/savedplace/add/": {"orders.add_savedplace"},
     "dispatch/message/": {"dispatch.view_message"},

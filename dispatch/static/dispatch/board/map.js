@@ -643,6 +643,11 @@ export function mountMap(element, { store, settings, acts }) {
       const centre = map?.getCenter();
       return centre ? { lat: centre.lat, lng: centre.lng } : null;
     },
+    /** Nothing is moving, loading or waiting to be drawn. */
+    isSettled: () =>
+      !map || (map.loaded() && !map.isMoving() && !everything && !movedDrivers.size && !changedOrders.size),
+    /** @param {Point} point mercator */
+    placeOf: (point) => ({ lat: latOf(point.y), lng: lngOf(point.x) }),
     /** Pixels of a place, from the map's upper left corner; null without a map. @param {LatLng} place */
     pixels: (place) => (map ? projection().project(pointOf(place)) : null),
 
