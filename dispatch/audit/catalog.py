@@ -36,6 +36,9 @@ SECURED: Final[dict[str, bool]] = {
     "dispatch_message": True,
     "dispatch_progress": False,
     "orders_savedplace": False,
+    "orders_deliveryproof": False,
+    "orders_deliverypin": False,
+    "drivers_pushsubscription": False,
 }
 #: Triggers that no model declares: (table, name).
 PLAIN_TRIGGERS: Final = [
