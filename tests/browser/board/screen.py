@@ -16,6 +16,11 @@ def row(page: Page, reference: str, where: str = "Open orders") -> Locator:
     return area(page, where).get_by_role("row").filter(has=page.get_by_text(reference, exact=True))
 
 
+def chosen(page: Page) -> Locator:
+    """The bar of the selected rows."""
+    return page.get_by_role("toolbar", name="Selected orders")
+
+
 def panel(page: Page) -> Locator:
     return page.get_by_role("complementary", name="Details")
 
