@@ -29,7 +29,6 @@ CENTRE = (37.77, -122.42)
 PLACED = count(int(time.time()) // 60 % 240)
 GOALS = {
     "first paint, ms": 1500,
-    "tab's processor time until then, ms": None,
     "all drivers on the map, ms": None,
     "push on screen, p50 ms": 500,
     "push on screen, worst ms": 500,
@@ -120,6 +119,12 @@ class Movers(threading.Thread):
 def fill(dsn: str, drivers: int, orders: int) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         if connection.execute("SELECT 1 FROM orders_order LIMIT 1").fetchone():
+            # What an earlier run has placed would stand above what this one places.
+            connection.execute("SET session_replication_role = replica")
+            mine = "(SELECT id FROM orders_order WHERE reference LIKE 'P-%')"
+            for table in ("dispatch_offer", "orders_ordercontact", "orders_orderevent"):
+                connection.execute(f"DELETE FROM {table} WHERE order_id IN {mine}")
+            connection.execute("DELETE FROM orders_order WHERE reference LIKE 'P-%'")
             connection.execute("UPDATE drivers_presence SET last_seen = now(), is_online = true, silent_since = NULL")
             return
         connection.execute("SET session_replication_role = replica")
@@ -131,12 +136,10 @@ def fill(dsn: str, drivers: int, orders: int) -> None:
 def measure(page: Page, browser: CDPSession, asked: argparse.Namespace) -> dict[str, float]:
     found: dict[str, float] = {}
     cdp = page.context.new_cdp_session(page)
-    before = tab(browser)["seconds"]
     began = time.monotonic()
     page.goto(f"{asked.url}/admin/board/", wait_until="commit")
     page.locator(".rows [role=row]").first.wait_for()
     found["first paint, ms"] = page.evaluate("watched.rows || performance.now()")
-    found["tab's processor time until then, ms"] = 1000 * (tab(browser)["seconds"] - before)
     while (shown := page.evaluate("window.baton?.map?.fleet.count ?? 0")) < asked.drivers * 0.95:
         if time.monotonic() - began > 60:
             raise SystemExit(f"only {shown} drivers are on the map after a minute")
@@ -203,21 +206,23 @@ def push(page: Page) -> float:
 
     name = f"P-{random.randrange(10**9)}"
     page.evaluate(
-        """name => { window.appeared = new Promise(resolve => {
+        """name => { window.appeared = new Promise((resolve, reject) => {
+             setTimeout(() => reject(new Error(`${name} is not on screen after 20 s`)), 20000);
              const look = () => { if (!document.body.textContent.includes(name)) return;
                resolve(Date.now()); watcher.disconnect(); };
              const watcher = new MutationObserver(look);
              watcher.observe(document.body, {subtree: true, childList: true, characterData: true}); }); }""",
         name,
     )
+    soon = datetime.now(UTC) + timedelta(hours=5, minutes=-next(PLACED))
     new = NewOrder(
         pickup=Place(*CENTRE, name),
         dropoff=Place(*CENTRE, "there"),
         contact=Contact(name="Carol", phone="1"),
         reference=name,
         # Ahead of all before it, so that it stands at the top of its list whatever has been placed so far.
-        auto_assign_at=datetime.now(UTC) + timedelta(hours=5, minutes=-next(PLACED)),
-        expires_at=datetime.now(UTC) + timedelta(hours=7),
+        auto_assign_at=soon,
+        expires_at=soon + timedelta(minutes=30),
     )
     services.place_order(new=new, actor=actors.dispatcher(1, "benchmark"))
     committed = time.time() * 1000
