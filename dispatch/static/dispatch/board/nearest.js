@@ -13,7 +13,7 @@ import { distance, label, ms, span } from "./format.js";
  * @typedef {{button: HTMLButtonElement, number: HTMLElement, name: HTMLElement, about: HTMLElement, driver: number}} Line
  */
 
-export const SHOWN = 8;
+export const SHOWN = 6;
 const ASK_EVERY_MS = 5000;
 
 /** What rules a driver out, in words. @type {Record<string, string>} */

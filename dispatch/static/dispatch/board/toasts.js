@@ -38,6 +38,7 @@ export function createToasts(element, { store, nameOf, onLeave }) {
     const undo = undos.length
       ? h("button", { type: "button", class: "undo", onclick: () => void undoOf(made) }, "Undo ", h("kbd", null, "z"))
       : null;
+    const words = h("span", { class: "text" });
     const close = h(
       "button",
       { type: "button", class: "close", "aria-label": "Dismiss", onclick: () => leave(made) },
