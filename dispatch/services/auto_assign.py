@@ -1,7 +1,8 @@
 """Orders that nobody accepted in time are assigned by the system, all that are due together."""
 
+import itertools
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,11 +11,11 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from dispatch.candidates import Free, Room, free_drivers, nearest_free_drivers
 from dispatch.locks import loads_of, lock_available_drivers, lock_available_orders
 from dispatch.matching import match_orders
 from dispatch.models import Offer, OfferStatus
-from dispatch.selectors import Candidate, live_presences
+from dispatch.nearest import Candidate, FreeDrivers, nearest_drivers
+from dispatch.selectors import live_presences
 from dispatch.services.accept import Handover, hand_over_all
 from dispatch.services.batches import together
 from dispatch.services.offers import orders_on_offer
@@ -44,30 +45,32 @@ def auto_assign() -> int:
     due = orders_on_offer().filter(auto_assign_at__lte=ClockTimestamp()).order_by("-priority", "auto_assign_at", "pk")
     waiting = list(due.values_list("pk", "version")[:ASSIGN_AT_MOST])
     assigned = 0
+    free = FreeDrivers()
     for start in range(0, len(waiting), ASSIGN_BATCH):
         batch = dict(waiting[start : start + ASSIGN_BATCH])
         # Again as long as it helps: many orders from one place compete for the same nearest candidates.
-        while batch and (done := _assign_batch(batch)):
+        while batch and (done := _assign_batch(batch, free)):
             assigned += len(done)
+            free = FreeDrivers()
             batch = {pk: version for pk, version in batch.items() if pk not in done}
             if time.monotonic() - began > ASSIGN_SECONDS:
                 return assigned
     return assigned
 
 
-def _assign_batch(versions: Mapping[UUID, int]) -> set[UUID]:
+def _assign_batch(versions: Mapping[UUID, int], free: FreeDrivers) -> set[UUID]:
     """Those of the orders that were assigned; candidates are looked up before anything is locked."""
-    free = free_drivers()
-    found = nearest_free_drivers(
+    nearest = nearest_drivers(
         dict.fromkeys(versions, CANDIDATES_WEIGHED),
-        free,
         radius_km=max(settings.ASSIGN_RADII_KM),
         without=[OfferStatus.DECLINED],
+        free=free,
     )
+    found = {pk: candidates for pk, candidates in nearest.items() if candidates}
     done: set[UUID] = set()
 
     def assign(order_ids: Sequence[UUID]) -> None:
-        done.update(_assign_together({pk: versions[pk] for pk in order_ids}, found, free))
+        done.update(_assign_together({pk: versions[pk] for pk in order_ids}, found))
 
     together(assign, sorted(found))
     return done
@@ -81,7 +84,7 @@ class Match:
     considered: Sequence[Candidate]
 
 
-def _assign_together(versions: Mapping[UUID, int], found: Mapping[UUID, Sequence[Candidate]], free: Free) -> set[UUID]:
+def _assign_together(versions: Mapping[UUID, int], found: Mapping[UUID, Sequence[Candidate]]) -> set[UUID]:
     """Assign those of the orders that are still as they were seen (`versions`), to candidates who still have room."""
     with transaction.atomic(durable=True):
         still_due = orders_on_offer().filter(pk__in=versions).order_by("pk")
@@ -90,7 +93,7 @@ def _assign_together(versions: Mapping[UUID, int], found: Mapping[UUID, Sequence
             Offer.objects.filter(order__in=orders, status=OfferStatus.DECLINED).values_list("order_id", "driver_id")
         )
         candidates = {pk: [c for c in found[pk] if (pk, c.driver_id) not in declined] for pk in orders}
-        rooms = _Rooms(free.rooms)
+        rooms = _Rooms(itertools.chain.from_iterable(candidates.values()))
         matches = _match(orders, candidates, rooms)
         now = database_now()
         handovers = [
@@ -106,8 +109,8 @@ class _Rooms:
     """How many more orders each candidate can take: a first look for all of them, exact for those who are locked. Only
     drivers who are about to get an order are locked."""
 
-    def __init__(self, seen: Mapping[int, Room]) -> None:
-        self.left = {driver_id: room.left for driver_id, room in seen.items()}
+    def __init__(self, seen: Iterable[Candidate]) -> None:
+        self.left = {candidate.driver_id: candidate.room for candidate in seen}
         self.drivers: dict[int, Driver] = {}
         #: Somebody else was at work on them.
         self.busy: set[int] = set()

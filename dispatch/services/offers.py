@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import accumulate
 from uuid import UUID
 
 from django.conf import settings
@@ -9,10 +10,10 @@ from django.db import connection, transaction
 from django.db.models import Count, QuerySet
 
 from dispatch import live
-from dispatch.candidates import free_drivers, nearest_free_drivers
 from dispatch.locks import lock_available_offers, lock_available_orders, lock_order
 from dispatch.models import Offer, OfferStatus
-from dispatch.selectors import Candidate, nearby_drivers_of
+from dispatch.nearest import Candidate, FreeDrivers, nearest_drivers
+from dispatch.selectors import nearby_drivers
 from dispatch.services.batches import together
 from drivers.clock import ClockTimestamp, database_now
 from orders import changes
@@ -48,27 +49,43 @@ def offer_orders(*, order_ids: Sequence[UUID] | None = None, after: UUID | None 
     else:
         on_from = orders.filter(pk__gt=after) if after is not None else orders
         batch = list(on_from.values_list("pk", flat=True)[:OFFER_BATCH])
-    free = free_drivers() if batch else None
-    if free is None or not free.rooms:
-        return None
     open_to = _open_counts(batch)
-    wanted: dict[UUID, int] = {}
+    wanted = {pk: count for pk in batch if (count := settings.OFFER_FANOUT - open_to.get(pk, 0)) > 0}
+    looked_up_to, all_done = _offer_missing(wanted, bounded=order_ids is None)
+    if order_ids is not None:
+        return None
+    if not all_done:
+        return looked_up_to
+    return batch[-1] if len(batch) == OFFER_BATCH else None
+
+
+def _offer_missing(wanted: Mapping[UUID, int], *, bounded: bool) -> tuple[UUID | None, bool]:
+    """Offer each order to so many more drivers; bounded: until OFFERS_AT_ONCE are made. How far it came, and whether that
+    is all."""
+    free = FreeDrivers()
     budget = OFFERS_AT_ONCE
-    resume = batch[-1] if order_ids is None and len(batch) == OFFER_BATCH else None
-    for order_id in batch:
-        wanted[order_id] = max(0, min(settings.OFFER_FANOUT - open_to.get(order_id, 0), len(free.rooms)))
-        budget -= wanted[order_id]
-        if order_ids is None and budget <= 0:
-            resume = order_id
-            break
-    missing = nearest_free_drivers(
-        {order_id: count for order_id, count in wanted.items() if count},
-        free,
+    rest = list(wanted)
+    done: UUID | None = None
+    while rest and (budget > 0 or not bounded):
+        # As many orders at a time as could use up the budget.
+        totals = accumulate(wanted[pk] for pk in rest)
+        count = next((n for n, total in enumerate(totals, 1) if total >= budget), len(rest))
+        budget -= _offer_to_nearest({pk: wanted[pk] for pk in rest[:count]}, free)
+        done, rest = rest[count - 1], rest[count:]
+    return done, not rest
+
+
+def _offer_to_nearest(wanted: Mapping[UUID, int], free: FreeDrivers) -> int:
+    """How many drivers were found for the orders, all together."""
+    nearest = nearest_drivers(
+        wanted,
         radius_km=settings.OFFER_RADIUS_KM,
         without=[OfferStatus.OPEN, OfferStatus.DECLINED],
+        free=free,
     )
+    missing = {pk: candidates for pk, candidates in nearest.items() if candidates}
     together(lambda ids: _offer(ids, missing), sorted(missing))
-    return resume
+    return sum(map(len, missing.values()))
 
 
 def _offer(order_ids: Sequence[UUID], candidates: Mapping[UUID, Sequence[Candidate]]) -> None:
@@ -87,7 +104,7 @@ def offer_to_nearby(order: Order) -> int:
     now = database_now()
     if order.release_at > now or order.expires_at <= now or order.expired:
         return 0
-    nearest = nearby_drivers_of(order, radius_km=settings.OFFER_RADIUS_KM, limit=settings.OFFER_FANOUT)
+    nearest = nearby_drivers(order_id=order.pk, radius_km=settings.OFFER_RADIUS_KM, limit=settings.OFFER_FANOUT)
     return make_offers([(order, nearest)]) if nearest else 0
 
 
