@@ -15,14 +15,14 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
-
-from benchmarks.report import Report, arguments
-from benchmarks.scratch import CENTRE, as_owner, hire, scratch_database
 
 from django.conf import settings
 from django.db import connection
 
+from benchmarks.report import Report, arguments
+from benchmarks.scratch import CENTRE, as_owner, hire, scratch_database
 from dispatch import services
 from orders import actors
 from orders.models import Order
@@ -66,8 +66,8 @@ GRANT SELECT ON bench_presence TO PUBLIC;
 """
 COPY = """
 TRUNCATE bench_presence;
-INSERT INTO bench_presence SELECT driver_id, is_online, last_seen, located_at, ST_Y(location::geometry), ST_X(location::geometry)
-FROM drivers_presence;
+INSERT INTO bench_presence
+SELECT driver_id, is_online, last_seen, located_at, ST_Y(location::geometry), ST_X(location::geometry) FROM drivers_presence;
 ANALYZE bench_presence;
 """
 _AWAY = "bench_earth_distance(bench_ll_to_earth(p.lat, p.lng), bench_ll_to_earth(%(lat)s, %(lng)s))"
@@ -88,7 +88,8 @@ def timed(act: Callable[[], Any]) -> float:
 def run(sql: str, order: Order) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(sql, {"lng": order.pickup.x, "lat": order.pickup.y, "order": order.pk})
-        return cursor.fetchall()
+        rows: list[Any] = cursor.fetchall()
+        return rows
 
 
 def serve(order: Order) -> list[Any]:
@@ -133,7 +134,7 @@ def main() -> int:
                 order = orders[turn % len(orders)]
                 for name, (way, every) in ways.items():
                     if turn % every == 0:
-                        took[name].append(timed(lambda way=way, order=order: way(order)))
+                        took[name].append(timed(partial(way, order)))
             for name, seconds in took.items():
                 medians[name, level] = report.times(f"{name}, {level:,} drivers", seconds[len(seconds) // 10 :])
             by_hand = {driver_id for driver_id, *_ in run(BY_HAND, orders[0])}

@@ -74,9 +74,7 @@ class Report:
     def _note(self, name: str, values: Sequence[float], unit: str) -> None:
         ranked = sorted(values)
         at = {share: quantile(ranked, share) for share in (0.05, 0.95, 0.99)}
-        self.figures.append(
-            Figure(name, unit, len(ranked), median(ranked), at[0.05], at[0.95], at[0.99], ranked[-1])
-        )
+        self.figures.append(Figure(name, unit, len(ranked), median(ranked), at[0.05], at[0.95], at[0.99], ranked[-1]))
 
     def bar(self, what: str, value: float, *, at_most: float | None = None, at_least: float | None = None) -> None:
         """Hold a value, as a rule a ratio of two figures, against a limit."""
@@ -90,7 +88,9 @@ class Report:
 
     def finish(self) -> int:
         width = max((len(figure.name) for figure in self.figures), default=0)
-        print(f"\n{self.benchmark}, {machine()['cpu']}, {os.cpu_count()} cores, load average {self.load:.1f} at the start")
+        print(
+            f"\n{self.benchmark}, {machine()['cpu']}, {os.cpu_count()} cores, load average {self.load:.1f} at the start"
+        )
         if self.figures:
             print(f"{'':{width}} {'n':>7} {'median':>11} {'5 %':>10} {'95 %':>10} {'99 %':>10} {'slowest':>10}")
         for figure in self.figures:

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.db.models import Count, QuerySet
 
 from dispatch import live
-from dispatch.locks import lock_available_offers, lock_available_orders, lock_order
+from dispatch.locks import lock_available_orders, lock_order
 from dispatch.models import Offer, OfferStatus
 from dispatch.nearest import Candidate, FreeDrivers, nearest_drivers
 from dispatch.selectors import nearby_drivers
@@ -155,53 +155,6 @@ def _open_offers(distances: Mapping[UUID, Mapping[int, float]], now: datetime) -
         for order_id, driver_id, distance_m in cursor.fetchall():
             opened.setdefault(order_id, {})[driver_id] = distance_m
     return opened
-
-
-def close_offers_of_order(order: Order, reason: str, *, now: datetime, holder_id: int | None = None) -> None:
-    """The order left the market: every open offer lapses. `holder_id`, who now holds it, needs no telling."""
-    close_offers_of_orders([order], reason, now=now, holders={} if holder_id is None else {order.pk: holder_id})
-
-
-def close_offers_of_orders(
-    orders: Sequence[Order], reason: str, *, now: datetime, holders: Mapping[UUID, int] | None = None
-) -> None:
-    """`close_offers_of_order` for many locked orders; `holders` is order id → driver id."""
-    closed = Offer.objects.filter(order__in=orders, status=OfferStatus.OPEN)
-    lost: dict[UUID, list[int]] = {}
-    for order_id, driver_id in closed.order_by("order_id", "driver_id").values_list("order_id", "driver_id"):
-        lost.setdefault(order_id, []).append(driver_id)
-    if not lost:
-        return
-    closed.update(status=OfferStatus.LAPSED, closed_at=now, closed_reason=reason)
-    for order in orders:
-        holder_id = (holders or {}).get(order.pk)
-        live.offers_closed(order.pk, order.version, [d for d in lost.get(order.pk, []) if d != holder_id], reason)
-
-
-def close_offers_of_driver(driver_id: int, reason: str, *, now: datetime) -> None:
-    """The driver left the market (no room, off duty, suspended): their open offers lapse.
-
-    Offers of other orders are not ours to wait for (dispatch/locks.py, rule 3): one that is locked right now is being
-    closed or answered by somebody else, and the check under the lock decides whatever is left.
-    """
-    close_offers_of_drivers([driver_id], reason, now=now)
-
-
-def close_offers_of_drivers(driver_ids: Sequence[int], reason: str, *, now: datetime) -> None:
-    """`close_offers_of_driver` for many; each order is told of once."""
-    if not driver_ids:
-        return
-    offers = lock_available_offers(Offer.objects.filter(driver_id__in=driver_ids))
-    if not offers:
-        return
-    Offer.objects.filter(pk__in=[offer.id for offer in offers], status=OfferStatus.OPEN).update(
-        status=OfferStatus.LAPSED, closed_at=now, closed_reason=reason
-    )
-    lost: dict[tuple[UUID, int], list[int]] = {}
-    for offer in offers:
-        lost.setdefault((offer.order_id, offer.version), []).append(offer.driver_id)
-    for (order_id, version), drivers in lost.items():
-        live.offers_closed(order_id, version, drivers, reason)
 
 
 def reoffer_order(*, order_id: UUID, actor: Actor, seconds: int | None = None, version: int | None = None) -> Order:
