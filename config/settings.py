@@ -310,8 +310,12 @@ STATIC_ROOT = env.text("BATON_STATIC_ROOT", str(BASE_DIR / ".local" / "static"))
 MEDIA_ROOT = env.text("BATON_MEDIA_ROOT", str(BASE_DIR / ".local" / "media"))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "config.static.HashedFiles"},
 }
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "config.static.BrowserLibraries",
+]
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -1,9 +1,48 @@
-"""Static files, served before Django is even asked; what `collectstatic` gathered, read once at start."""
+"""Static files: our own and the browser libraries of package.json, gathered by `collectstatic`, read once at start and
+served before Django is even asked."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.contrib.staticfiles.finders import BaseFinder
+from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
+from django.core.files.storage import FileSystemStorage
+
+#: What pages load of node_modules; everything else of the packages stays there.
+LIBRARIES = (
+    "node_modules/idb/build/index.js",
+    "node_modules/maplibre-gl/dist/maplibre-gl.css",
+    "node_modules/maplibre-gl/dist/maplibre-gl.mjs",
+    "node_modules/maplibre-gl/dist/maplibre-gl-worker.mjs",
+    "node_modules/uplot/dist/uPlot.esm.js",
+    "node_modules/uplot/dist/uPlot.min.css",
+)
+
+
+class HashedFiles(ManifestStaticFilesStorage):
+    """Each file under a name with its content's hash; also what a module imports by a relative path, so that a browser
+    keeps every module for ever and never mixes two versions. Modules therefore must not import each other in a circle."""
+
+    support_js_module_import_aggregation = True
+
+
+class BrowserLibraries(BaseFinder):
+    """Finds LIBRARIES where npm installed them, under the same paths."""
+
+    def __init__(self) -> None:
+        self.storage = FileSystemStorage(location=settings.BASE_DIR)
+
+    def check(self, **kwargs: Any) -> list[Any]:
+        return []
+
+    def find(self, path: str, find_all: bool = False, **kwargs: Any) -> Any:
+        found = [self.storage.path(path)] if path in LIBRARIES and self.storage.exists(path) else []
+        return found if find_all else next(iter(found), [])
+
+    def list(self, ignore_patterns: Iterable[str] | None) -> Iterator[tuple[str, FileSystemStorage]]:
+        return ((path, self.storage) for path in LIBRARIES if self.storage.exists(path))
 
 
 def options() -> dict[str, Any]:

@@ -92,6 +92,7 @@ JOIN drivers_driver d ON d.id = p.driver_id
 LEFT JOIN (SELECT driver_id, count(*) AS n FROM orders_order WHERE status IN ({_HELD}) GROUP BY driver_id) held
     ON held.driver_id = d.id
 WHERE {_LIVE} AND NOT d.suspended AND coalesce(held.n, 0) < d.capacity
+  AND (%(among)s::bigint[] IS NULL OR p.driver_id = ANY (%(among)s::bigint[]))
 """
 
 #: The nearest of a handful, looked at one by one.
@@ -118,12 +119,16 @@ CROSS JOIN LATERAL (
 
 
 class FreeDrivers:
-    """The live drivers with room, driver id → (load, capacity): read when first asked for, and only once."""
+    """The live drivers with room (of some, if given), driver id → (load, capacity): read when first asked for, and only
+    once."""
+
+    def __init__(self, among: Collection[int] | None = None) -> None:
+        self._among = None if among is None else list(among)
 
     @cached_property
     def rooms(self) -> dict[int, tuple[int, int]]:
         with connection.cursor() as cursor:
-            cursor.execute(FREE, {"live": settings.LIVE_SECONDS})
+            cursor.execute(FREE, {"live": settings.LIVE_SECONDS, "among": self._among})
             return {driver_id: (load, capacity) for driver_id, load, capacity in cursor.fetchall()}
 
 
@@ -162,6 +167,12 @@ def nearest_drivers(
         if len(left) * steps > MANY_STEPS and len(free.rooms) < steps:
             return found | _nearest_of(free, left, radius_m, without)
     return found
+
+
+def near_among(driver_ids: Collection[int], *, order_id: UUID, radius_km: float) -> list[Candidate]:
+    """Those of the drivers who could take the order now, as `nearest_drivers` would find them."""
+    free = FreeDrivers(driver_ids)
+    return _nearest_of(free, {order_id: None}, radius_km * 1000, [OfferStatus.DECLINED])[order_id]
 
 
 @dataclass(slots=True)

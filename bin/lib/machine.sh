@@ -39,7 +39,7 @@ wanted_packages() {
         esac
     done
     "$PYTHON" -Ic 'import ensurepip, venv' 2>/dev/null || "$PYTHON" -Ic 'import sys; print("python3.%d-venv" % sys.version_info[1])'
-    if [ -e "$ROOT/package-lock.json" ] && ! command -v npm >/dev/null; then echo npm; fi
+    command -v npm >/dev/null || echo npm
     for name in "$@"; do
         case $name in
             browser) find_browser || echo chromium ;;

@@ -26,20 +26,27 @@ install_requirements() {
     : >"$VENV/baton.unfinished" || disk_or "cannot write to $VENV"
     rm -f "$stamp"
     # No compiling to bytecode here: most of these files are never imported, the others are compiled when they are.
-    step "$2 installed" "$VENV/bin/python" -Im pip install --require-hashes --only-binary :all: \
+    # http-ece (for pywebpush) is published as source only: pure Python, its hash is checked like all the others.
+    step "$2 installed" "$VENV/bin/python" -Im pip install --require-hashes --only-binary :all: --no-binary http-ece \
         --no-compile --no-input --disable-pip-version-check --progress-bar off -r "$file"
     printf '%s\n' "$wanted" >"$stamp" || disk_or "cannot write to $VENV"
     rm -f "$VENV/baton.unfinished"
 }
 
-# Browser libraries, from package.json and its lock, into node_modules.
+# install_javascript [dev]: browser libraries, from package.json and its lock, into node_modules; with what checks them.
 install_javascript() {
-    local stamp=$ROOT/node_modules/.baton wanted
-    [ -e "$ROOT/package-lock.json" ] || return 0
+    local stamp=$ROOT/node_modules/.baton wanted have left_out=(--omit=dev --omit=optional)
     wanted=$(sha256sum <"$ROOT/package-lock.json")
-    if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then return; fi
-    step "Browser libraries installed" env -C "$ROOT" npm ci --omit=dev --ignore-scripts --no-audit --no-fund --no-update-notifier
-    mkdir -p "$ROOT/node_modules"
+    have=$(cat "$stamp" 2>/dev/null || true)
+    if [ "$have" = "$wanted dev" ]; then return; fi
+    if [ "${1:-}" = dev ]; then
+        left_out=() wanted="$wanted dev"
+    elif [ "$have" = "$wanted" ]; then
+        return
+    fi
+    need_disk "$ROOT" 300 "installing browser libraries"
+    rm -f "$stamp"
+    step "Browser libraries installed" env -C "$ROOT" npm ci ${left_out[@]+"${left_out[@]}"} --ignore-scripts --no-audit --no-fund --no-update-notifier
     printf '%s\n' "$wanted" >"$stamp" || disk_or "cannot write to $ROOT/node_modules"
 }
 

@@ -23,7 +23,7 @@ set_up() {
     install_packages ${packages[@]+"${packages[@]}"}
     check_redis_version
     install_python "$dev"
-    install_javascript
+    install_javascript "$dev"
     place_state
 }
 

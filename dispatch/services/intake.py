@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from dispatch import live
 from dispatch.locks import lock_order
 from dispatch.services.closing import close_offers_of_order
-from dispatch.services.offers import offer_to_nearby
+from dispatch.services.offers import offer_to_nearby, revise_offers
 from drivers.clock import database_now
 from drivers.errors import Invalid, NotFound
 from orders import changes
@@ -66,13 +66,15 @@ def correct_order(
     integrator_id: int | None = None,
     version: int | None = None,
 ) -> Order:
-    """Change details of a pending order. Raises NotFound, VersionConflict, OrderNotPending, Invalid."""
+    """Change details of a pending order; drivers who have it in their feed see it as it is now, or lose it when it is no
+    longer near them or for their vehicle. Raises NotFound, VersionConflict, OrderNotPending, Invalid."""
     with transaction.atomic(durable=True):
         order = _lock_own(order_id, integrator_id)
         orders.check_version(order, version)
         event = orders.correct_order(order=order, corrections=corrections, contact=contact, actor=actor)
         if event is not None:
             live.order_changed(order, event)
+            revise_offers(order, event.data["fields"], now=database_now())
             offer_to_nearby(order)
     return order
 
@@ -90,6 +92,7 @@ def extend_order(*, order_id: UUID, seconds: int, actor: Actor, version: int | N
         event = orders.correct_order(order=order, corrections=corrections, contact=None, actor=actor)
         if event is not None:
             live.order_changed(order, event)
+            revise_offers(order, event.data["fields"], now=database_now())
     return order
 
 

@@ -1,6 +1,6 @@
 """Offering orders to nearby drivers, and closing offers. `offer_orders` is both a step of creating and a sweep."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate
 from uuid import UUID
@@ -12,7 +12,7 @@ from django.db.models import Count, QuerySet
 from dispatch import live
 from dispatch.locks import lock_available_orders, lock_order
 from dispatch.models import Offer, OfferStatus
-from dispatch.nearest import Candidate, FreeDrivers, nearest_drivers
+from dispatch.nearest import Candidate, FreeDrivers, near_among, nearest_drivers
 from dispatch.selectors import nearby_drivers
 from dispatch.services.batches import together
 from drivers.clock import ClockTimestamp, database_now
@@ -157,6 +157,43 @@ def _open_offers(distances: Mapping[UUID, Mapping[int, float]], now: datetime) -
     return opened
 
 
+#: What a driver's card shows of an order, and what decides who may see it.
+ON_THE_CARD = {"pickup", "pickup_address", "dropoff", "payout", "currency", "expires_at"}
+WHO_IS_NEAR = {"pickup", "vehicle"}
+
+
+def revise_offers(order: Order, changed: Collection[str], *, now: datetime) -> None:
+    """A locked, pending order was corrected: whoever is no longer near or suitable loses the card (`order_corrected`), the
+    others see it as it is now. `changed` are the names of its fields."""
+    if not ON_THE_CARD.union(WHO_IS_NEAR).intersection(changed):
+        return
+    shown = dict(
+        Offer.objects.filter(order=order, status=OfferStatus.OPEN)
+        .order_by("driver_id")
+        .values_list("driver_id", "distance_m")
+    )
+    if WHO_IS_NEAR.intersection(changed) and shown:
+        still = near_among(shown, order_id=order.pk, radius_km=settings.OFFER_RADIUS_KM)
+        near = {candidate.driver_id: candidate.distance_m for candidate in still}
+        gone = sorted(shown.keys() - near.keys())
+        Offer.objects.filter(order=order, driver_id__in=gone, status=OfferStatus.OPEN).update(
+            status=OfferStatus.LAPSED, closed_at=now, closed_reason="order_corrected"
+        )
+        live.offers_closed(order.pk, order.version, gone, "order_corrected")
+        shown = {driver_id: near[driver_id] for driver_id in shown if driver_id in near}
+        with connection.cursor() as cursor:
+            cursor.execute(MOVE_OFFERS, {"order": order.pk, "drivers": list(shown), "distances": list(shown.values())})
+    if shown:
+        live.offers_made(order, shown)
+
+
+MOVE_OFFERS = """
+UPDATE dispatch_offer AS offer SET distance_m = t.distance_m
+FROM unnest(%(drivers)s::bigint[], %(distances)s::float8[]) AS t (driver_id, distance_m)
+WHERE offer.order_id = %(order)s AND offer.driver_id = t.driver_id AND offer.status = 'open'
+"""
+
+
 def reoffer_order(*, order_id: UUID, actor: Actor, seconds: int | None = None, version: int | None = None) -> Order:
     """Give a pending order a new round: no longer expired, new deadlines counted from now, offered at once.
 
@@ -166,6 +203,7 @@ def reoffer_order(*, order_id: UUID, actor: Actor, seconds: int | None = None, v
         order = lock_order(order_id)
         check_version(order, version)
         reopen(order, actor=actor, seconds=seconds)
+        revise_offers(order, {"expires_at"}, now=database_now())
         offer_to_nearby(order)
     return order
 

@@ -1,8 +1,8 @@
 // Keeps the times on a page of the back office up to date: "3 min ago" grows, "expires in 45 s" counts down.
 // The page's own time of rendering is taken from the server, so that a wrong clock here does not matter.
-"use strict";
 
 (() => {
+  /** @param {number} seconds */
   const span = (seconds) => {
     const whole = Math.max(0, Math.floor(seconds));
     if (whole < 60) return `${whole} s`;
@@ -17,16 +17,20 @@
     return `${Math.floor(whole / 86400)} d`;
   };
 
-  const served = Number(document.querySelector("meta[name=served-at]")?.content) || Date.now();
+  /** @type {HTMLMetaElement | null} */
+  const meta = document.querySelector("meta[name=served-at]");
+  const served = Number(meta?.content) || Date.now();
   const start = performance.now();
-  const marks = [...document.querySelectorAll("time[data-since], time[data-until]")];
+  const marks = [
+    .../** @type {NodeListOf<HTMLTimeElement>} */ (document.querySelectorAll("time[data-since], time[data-until]")),
+  ];
 
   const tick = () => {
     const now = served + (performance.now() - start);
     for (const mark of marks) {
       const { since, until, suffix } = mark.dataset;
-      if (since) mark.textContent = span((now - since) / 1000) + suffix;
-      else mark.textContent = span((until - now) / 1000);
+      if (since) mark.textContent = span((now - Number(since)) / 1000) + (suffix ?? "");
+      else mark.textContent = span((Number(until) - now) / 1000);
     }
   };
 

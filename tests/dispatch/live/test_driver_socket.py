@@ -1,13 +1,16 @@
 """What a driver's socket says, when."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 
 import pytest
+from django.contrib.gis.geos import Point
 
 from dispatch import services
 from dispatch.models import Offer
 from drivers.models import Driver, Presence
+from orders.actors import SYSTEM
 from tests import cast
 from tests.dispatch.live.rig import Client, Server, open_driver, wait_until
 
@@ -232,3 +235,44 @@ def test_a_driver_has_at_most_five_sockets(connect_driver: Connect, alice: Drive
 
     assert sockets[0].close_code() == 4010
     assert all(socket.is_served() for socket in sockets[1:])
+
+
+def test_a_card_is_shown_anew_when_what_it_says_was_corrected(connect_driver: Connect, alice: Driver) -> None:
+    at_alice = connect_driver(alice)
+    order = cast.order()
+    first = at_alice.get("offer")["offer"]
+
+    services.correct_order(order_id=order.pk, corrections={"payout": Decimal("12.50")}, actor=SYSTEM)
+    again = at_alice.get("offer")["offer"]
+    assert again == {**first, "payout": "12.50", "version": first["version"] + 1}
+
+    services.extend_order(order_id=order.pk, seconds=60, actor=SYSTEM)
+    longer = at_alice.get("offer")["offer"]
+    gained = datetime.fromisoformat(longer["expires_at"]) - datetime.fromisoformat(first["expires_at"])
+    assert gained == timedelta(seconds=60)
+
+    services.reoffer_order(order_id=order.pk, actor=SYSTEM, seconds=600)
+    assert datetime.fromisoformat(at_alice.get("offer")["offer"]["expires_at"]) > cast.now() + timedelta(seconds=590)
+
+
+def test_a_card_whose_pickup_moved_out_of_reach_is_closed(connect_driver: Connect, alice: Driver) -> None:
+    at_alice = connect_driver(alice)
+    order = cast.order()
+    at_alice.get("offer")
+
+    beach = Point(cast.OCEAN_BEACH[1], cast.OCEAN_BEACH[0], srid=4326)
+    services.correct_order(order_id=order.pk, corrections={"pickup": beach}, actor=SYSTEM)
+
+    closed = at_alice.get("offer_closed")
+    assert (closed["order"], closed["version"], closed["reason"]) == (str(order.pk), 3, "order_corrected")
+
+
+def test_a_correction_that_no_card_shows_is_not_pushed(connect_driver: Connect, alice: Driver) -> None:
+    at_alice = connect_driver(alice)
+    order = cast.order()
+    at_alice.get("offer")
+
+    services.correct_order(order_id=order.pk, corrections={"reference": "B-2"}, actor=SYSTEM)
+
+    assert at_alice.is_served()
+    assert [frame["type"] for frame in at_alice.others if frame["type"] == "offer"] == []
