@@ -1,7 +1,7 @@
-"""Thousands of drivers' sockets in a process of their own: raw asyncio, no library between, so that the generator costs little.
+"""Thousands of drivers' sockets in a process of their own: raw asyncio without a library, so that it costs little itself.
 
-The parent gives orders through a pipe and gets an answer to each (`Crowd`). Sockets come from several addresses, because from
-one to one only 28,000 connections are possible. Frames are sent with a mask of zeros, which is a valid mask.
+The parent gives orders through a pipe and gets an answer to each (`Crowd`). Sockets come from several addresses, because
+from one to one only 28,000 connections are possible. Frames are sent with a mask of zeros, which is a valid mask.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
@@ -24,11 +25,8 @@ TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 def frame(opcode: int, payload: bytes) -> bytes:
     """One masked frame."""
     size = len(payload)
-    if size < 126:
-        head = bytes((0x80 | opcode, 0x80 | size))
-    else:
-        head = bytes((0x80 | opcode, 0x80 | 126)) + size.to_bytes(2, "big")
-    return head + b"\0\0\0\0" + payload
+    length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
+    return bytes((0x80 | opcode,)) + length + b"\0\0\0\0" + payload
 
 
 class Socket(asyncio.Protocol):
@@ -44,6 +42,8 @@ class Socket(asyncio.Protocol):
         self.buffer = b""
         self.is_open = False
         self.transport: asyncio.Transport | None = None
+        #: The handshake is done, and the first frame is there (False: it came to nothing).
+        self.opened: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.first: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.sent_at: deque[float] = deque()
 
@@ -61,6 +61,7 @@ class Socket(asyncio.Protocol):
                 self.lost()
                 return
             self.is_open, self.buffer = True, rest
+            self.opened.set_result(True)
         while (size := len(self.buffer)) >= 2:
             length, start = self.buffer[1] & 0x7F, 2
             if length == 126:
@@ -87,8 +88,9 @@ class Socket(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_open = False
-        if not self.first.done():
-            self.first.set_result(False)
+        for waited_for in (self.opened, self.first):
+            if not waited_for.done():
+                waited_for.set_result(False)
 
     def send(self, opcode: int, payload: bytes) -> None:
         if self.transport is not None and not self.transport.is_closing():
@@ -97,6 +99,10 @@ class Socket(asyncio.Protocol):
     def lost(self) -> None:
         if self.transport is not None:
             self.transport.abort()
+
+
+def _itself(socket: Socket) -> Socket:
+    return socket
 
 
 class _Process:
@@ -140,10 +146,8 @@ class _Process:
                     socket = Socket(f"{self.host}:{self.port}", self.path, token, self.heard)
                     source = (f"127.0.0.{2 + number % SOURCES}", 0)
                     with suppress(OSError):
-                        await loop.create_connection(
-                            lambda socket=socket: socket, self.host, self.port, local_addr=source
-                        )
-                        if self.echoes:
+                        await loop.create_connection(partial(_itself, socket), self.host, self.port, local_addr=source)
+                        if await socket.opened and self.echoes:
                             self.beat(number, socket)
                         if await socket.first:
                             self.sockets.append(socket)

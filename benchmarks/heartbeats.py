@@ -13,13 +13,12 @@ import threading
 import time
 from typing import Any
 
+from django.db import connection, connections
+
 from benchmarks.crowd import Crowd
 from benchmarks.report import Report, arguments
 from benchmarks.scratch import CENTRE, hire, scratch_database
 from benchmarks.servers import Server, tokens
-
-from django.db import connection, connections
-
 from drivers.models import Driver
 from drivers.services import Position, record_positions
 

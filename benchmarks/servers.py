@@ -13,16 +13,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+from django.utils import timezone
+
 from benchmarks.report import ROOT
 from benchmarks.scratch import server_environment
-
-from django.conf import settings
-from django.contrib.auth.models import User
-from django.utils import timezone
-from knox.models import get_digest_token
-from knox.settings import CONSTANTS
-
-from drivers.models import DeviceToken
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -41,7 +36,7 @@ class Server:
             self.port = int(probe.getsockname()[1])
         command = serving.uvicorn_command(sys.executable, self.port, "")
         command[command.index("config.asgi:application")] = application
-        self.log = tempfile.TemporaryFile()
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process writes to it)
         self.child = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -88,7 +83,12 @@ def cpu_of(pids: Sequence[int]) -> float:
 
 def tokens() -> list[str]:
     """One for each driver there is, by driver id. Straight into the table: signing in hashes slowly on purpose."""
-    users = User.objects.filter(driver__isnull=False).order_by("driver__pk")
+    from knox.models import get_digest_token
+    from knox.settings import CONSTANTS
+
+    from drivers.models import DeviceToken, Driver
+
+    users = [driver.user for driver in Driver.objects.select_related("user").order_by("pk")]
     pairs = [(user, *get_digest_token()) for user in users]
     expiry = timezone.now() + timedelta(hours=2)
     DeviceToken.objects.bulk_create(
