@@ -64,12 +64,15 @@ def write(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-def settings() -> dict[str, str]:
-    """Read at each start of a child: after a port had to change, a restart is enough."""
+def settings(part: str = "") -> dict[str, str]:
+    """Of the stack; .local/env.PART, if there is one, has those that are different for one child. Read at each start of a
+    child: after a port had to change, a restart is enough."""
     found = {}
-    for word in shlex.split((LOCAL / "env").read_text(), comments=True):
-        key, _, value = word.partition("=")
-        found[key] = value
+    for file in (LOCAL / "env", LOCAL / f"env.{part}"):
+        if file.exists():
+            for word in shlex.split(file.read_text(), comments=True):
+                key, _, value = word.partition("=")
+                found[key] = value
     return found
 
 
@@ -94,7 +97,7 @@ class Child:
             self.process = subprocess.Popen(
                 self.command,
                 cwd=ROOT,
-                env={**os.environ, **settings(), **self.environment},
+                env={**os.environ, **settings(self.name), **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

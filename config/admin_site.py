@@ -3,16 +3,23 @@
 from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
+from django.views.decorators.cache import never_cache
 
 from config.problems import throttled
 
 #: The menu: section → its lists, as (app.model, what people call it). Whatever is not named here comes after.
 MENU: dict[str, list[tuple[str, str]]] = {
-    "Orders": [("orders.Order", "Orders"), ("dispatch.Offer", "Offers"), ("orders.OrderEvent", "History")],
-    "Drivers": [("drivers.Driver", "Drivers")],
+    "Orders": [
+        ("orders.Order", "Orders"),
+        ("dispatch.Offer", "Offers"),
+        ("orders.OrderEvent", "History"),
+        ("orders.SavedPlace", "Saved places"),
+    ],
+    "Drivers": [("drivers.Driver", "Drivers"), ("dispatch.Message", "Messages")],
+    "Reports": [],
     "Integrations": [("orders.Integrator", "Integrators"), ("orders.ApiKey", "API keys")],
     "Background": [
         ("dispatch.SweepHeartbeat", "Sweeps"),
@@ -24,9 +31,16 @@ MENU: dict[str, list[tuple[str, str]]] = {
     "Access": [
         ("auth.User", "Users"),
         ("auth.Group", "Groups"),
+        ("otp_totp.TOTPDevice", "Second factors"),
         ("axes.AccessAttempt", "Failed sign-ins"),
         ("orders.ContactAccess", "Looks at customers"),
     ],
+}
+
+#: Pages that are no list: section → (address by name, what people call it, the permission that it takes); first of theirs.
+PAGES: dict[str, list[tuple[str, str, str]]] = {
+    "Orders": [("board", "Console", "orders.view_order")],
+    "Reports": [("shift_report", "Shift report", "dispatch.view_reportquarter")],
 }
 
 
@@ -40,22 +54,54 @@ class BatonAdminSite(AdminSite):
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Django's own, and attempts from one address are counted together with the drivers'."""
         # Imported late: this module is read before the models are.
+        from config.second_factor import SignInForm, set_up_address, standing_of
         from drivers import signin
         from drivers.errors import Throttled
+        from drivers.second_factor import Standing
 
+        self.login_form = SignInForm
         if request.method != "POST":
+            if super().has_permission(request) and standing_of(request) is Standing.NOT_ENROLLED:
+                return HttpResponseRedirect(set_up_address(request))
             return super().login(request, extra_context)
         try:
             signin.spend_attempt(request)
         except Throttled as refusal:
             return throttled(request, refusal.data["retry_after"])
-        response = super().login(request, extra_context)
+        try:
+            response = super().login(request, extra_context)
+        except Exception:
+            # Nobody was refused; the database was away.
+            signin.give_attempt_back(request)
+            raise
         if request.user.is_authenticated and response.status_code == 302:
             signin.give_attempt_back(request)
         return response
 
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Staff whose session has shown their second factor, if they have or need one."""
+        from config.second_factor import standing_of
+        from drivers.second_factor import Standing
+
+        return super().has_permission(request) and standing_of(request) is Standing.GOOD
+
+    def get_urls(self) -> list[Any]:
+        return [path("second-factor/", never_cache(self.second_factor), name="second_factor"), *super().get_urls()]
+
+    def second_factor(self, request: HttpRequest) -> HttpResponse:
+        """Not behind `admin_view`: whoever must set one up may see nothing else yet."""
+        from config.second_factor import page
+
+        return page(request, self.each_context(request))
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        from drivers.second_factor import is_offered
+
+        return {**super().each_context(request), "second_factor_offered": is_offered()}
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        return super().index(request, {**(extra_context or {}), "tiles": _tiles(request)})
+        console = reverse("board") if request.user.has_perm("orders.view_order") else ""
+        return super().index(request, {**(extra_context or {}), "tiles": _tiles(request), "console": console})
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """What this user may see, by what people do instead of by Python package."""
@@ -65,7 +111,8 @@ class BatonAdminSite(AdminSite):
         models = {f"{app['app_label']}.{model['object_name']}": model for app in apps for model in app["models"]}
         sections = []
         for name, entries in MENU.items():
-            listed = [{**models.pop(key), "name": called} for key, called in entries if key in models]
+            listed = [_page(*page[:2]) for page in PAGES.get(name, ()) if request.user.has_perm(page[2])]
+            listed += [{**models.pop(key), "name": called} for key, called in entries if key in models]
             if listed:
                 # The section's own link is its first list.
                 url = listed[0]["admin_url"]
@@ -75,6 +122,12 @@ class BatonAdminSite(AdminSite):
             for app in apps
             if (left := [model for model in app["models"] if f"{app['app_label']}.{model['object_name']}" in models])
         ]
+
+
+def _page(address: str, called: str) -> dict[str, Any]:
+    """An entry of the menu, in the words of Django's own for a model."""
+    url = reverse(address)
+    return {"name": called, "object_name": address, "admin_url": url, "add_url": None, "view_only": True, "perms": {}}
 
 
 def _tiles(request: HttpRequest) -> list[dict[str, Any]]:

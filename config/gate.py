@@ -9,9 +9,11 @@ once its body is complete.
 import asyncio
 import logging
 import os
+import re
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
@@ -32,28 +34,46 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-#: A whole body has this long to arrive, and a client this long to take a piece of a long answer.
+#: A whole body has this long to arrive (a picture longer), and a client this long to take a piece of a long answer.
 BODY_SECONDS = 30
+PROOF_SECONDS = 120
 CHUNK_SECONDS = 30
 #: Bodies above this wait on disk.
 BODY_IN_MEMORY = 64 * 1024
 #: Uploads are for people in the back office.
 UPLOADS = "/admin/"
+#: Pictures from the door: the only large bodies of the API.
+PROOFS = re.compile(r"/api/v1/orders/[0-9a-f-]{36}/proofs/")
 SIGN_IN = ("/api/v1/auth/login/", "/admin/login/")
 OPERATIONS = ("/healthz", "/readyz", "/metrics")
 
 
 class Lane:
-    """A fixed number of threads and a bounded queue before them, first come, first served."""
+    """A fixed number of threads and a bounded queue before them, first come, first served.
 
-    def __init__(self, name: str, *, threads: int, waiting: int) -> None:
+    With `heavy`, whose body is still on its way counts, too: bodies take room on disk. Elsewhere those who only dawdle
+    keep nobody out.
+    """
+
+    def __init__(self, name: str, *, threads: int, waiting: int, heavy: bool = False) -> None:
         self.room = threads + waiting
         self.inside = 0
+        self.arriving = 0
+        self.heavy = heavy
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
 
     @property
     def is_full(self) -> bool:
-        return self.inside >= self.room
+        return self.inside + (self.arriving if self.heavy else 0) >= self.room
+
+    @contextmanager
+    def arrival(self) -> Iterator[None]:
+        """While a body is read."""
+        self.arriving += 1
+        try:
+            yield
+        finally:
+            self.arriving -= 1
 
     def submit(self, loop: AbstractEventLoop, call: Callable[..., Any], *args: Any) -> "Future[Any]":
         self.inside += 1
@@ -84,7 +104,8 @@ class Gate(BaseHandler):
     """The ASGI application for HTTP.
 
     Passwords are hashed on purpose slowly, so signing in has threads of its own, as many as there are cores, and cannot
-    hold up the rest; so have the health checks, which must be answered when the queue is long.
+    hold up the rest; so have the health checks, which must be answered when the queue is long, and the pictures from the
+    door, of which twenty at once must not keep anybody from accepting an order.
     """
 
     def __init__(self) -> None:
@@ -94,14 +115,19 @@ class Gate(BaseHandler):
         self.requests = Lane("request", threads=settings.MAX_REQUESTS_AT_ONCE, waiting=waiting)
         self.sign_ins = Lane("sign-in", threads=os.cpu_count() or 2, waiting=waiting)
         self.operations = Lane("operations", threads=2, waiting=50)
+        self.proofs = Lane(
+            "proof", threads=settings.MAX_PROOFS_AT_ONCE, waiting=settings.MAX_PROOFS_WAITING, heavy=True
+        )
 
     def close(self) -> None:
-        for lane in (self.requests, self.sign_ins, self.operations):
+        for lane in (self.requests, self.sign_ins, self.operations, self.proofs):
             lane.close()
 
     def _lane(self, path: str) -> Lane:
         if path in SIGN_IN:
             return self.sign_ins
+        if PROOFS.fullmatch(path):
+            return self.proofs
         return self.operations if path in OPERATIONS else self.requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,7 +135,9 @@ class Gate(BaseHandler):
         try:
             if lane.is_full:
                 raise Refused(503, "busy", "Too many requests are waiting already. Try again in a moment.")
-            with await self._read(scope, receive) as body:
+            with lane.arrival():
+                whole = await self._read(scope, receive)
+            with whole as body:
                 await self._answer(lane, scope, body, receive, send)
         except Refused as refusal:
             await self._send_whole(refusal.response, send)
@@ -124,12 +152,12 @@ class Gate(BaseHandler):
         declared = headers.get(b"content-length", b"")
         if not declared and b"transfer-encoding" not in headers:
             return body
-        limit = settings.MAX_UPLOAD_BYTES if scope["path"].startswith(UPLOADS) else settings.MAX_BODY_BYTES
+        limit, seconds = self._allowance(scope["path"], headers)
         if declared.isdigit() and int(declared) > limit:
             raise _too_large(limit)
         length, more = 0, True
         try:
-            async with asyncio.timeout(BODY_SECONDS):
+            async with asyncio.timeout(seconds):
                 while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
@@ -146,6 +174,15 @@ class Gate(BaseHandler):
             # Everything behind here believes the length, not the encoding of the transfer.
             scope["headers"] = [*scope["headers"], (b"content-length", b"%d" % length)]
         return body
+
+    @staticmethod
+    def _allowance(path: str, headers: dict[bytes, bytes]) -> tuple[int, int]:
+        """How many bytes a body may have, and how many seconds it may take."""
+        if path.startswith(UPLOADS):
+            return settings.MAX_UPLOAD_BYTES, BODY_SECONDS
+        if PROOFS.fullmatch(path) and b"authorization" in headers:
+            return settings.MAX_PROOF_BYTES, PROOF_SECONDS
+        return settings.MAX_BODY_BYTES, BODY_SECONDS
 
     async def _answer(self, lane: Lane, scope: Scope, body: IO[bytes], receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()

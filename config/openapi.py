@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
 import dispatch.errors
@@ -14,7 +15,9 @@ import drivers.errors
 import orders.errors
 from config.problems import CONTENT_TYPE, FRAMEWORK_CODES, STATUS
 from dispatch.api.documents import COMPONENTS, STRING, TRUTH, Schema, count, listed, ref
+from dispatch.api.documents_board import board_components
 from dispatch.api.schema import CALLS, DRIVER_TOKEN, SECURITY_SCHEMES, TAGS, Call, answered, grants_in_words
+from dispatch.api.schema_board import BOARD_CALLS
 from drivers.errors import DomainError
 from drivers.http import StrictSerializer
 from orders.lifecycle import Status
@@ -45,6 +48,11 @@ PROBLEM: Schema = {
         "expired": {**TRUTH, "description": "With `order_not_pending`: the order is pending, but expired."},
         "seconds_ago": count(0, description="With `order_taken`, `order_expired` and `order_cancelled`: since when."),
         "retry_after": {"type": "number", "minimum": 0, "description": "With `throttled`: seconds to wait."},
+        "current": {**ref("BoardOrder"), "description": "At the console, when the order has moved on: what it is now."},
+        "last_event": {
+            **ref("Event"),
+            "description": "At the console, when the order has moved on: who did what last.",
+        },
     },
     "required": ["type", "title", "status", "code", "detail"],
 }
@@ -55,7 +63,8 @@ class Described(AutoSchema):
 
     @property
     def call(self) -> Call:
-        return CALLS[type(self.view)][self.method]
+        view = type(self.view)
+        return (CALLS.get(view) or BOARD_CALLS[view])[self.method]
 
     def get_operation_id(self) -> str:
         return self.call.id
@@ -74,7 +83,16 @@ class Described(AutoSchema):
         return [{name: []} for name in self.call.who]
 
     def get_request_serializer(self) -> Any:
+        if self.call.media:
+            return dict.fromkeys(self.call.media, OpenApiTypes.BINARY)
         return self.call.body
+
+    def _get_request_body(self, direction: Any = "request") -> Any:
+        """drf-spectacular takes it that a DELETE has no body; ours may name what goes."""
+        if self.method != "DELETE" or self.call.body is None:
+            return super()._get_request_body(direction)  # type: ignore[no-untyped-call]  # not typed there
+        component = self.resolve_serializer(self.call.body, direction)
+        return {"content": {"application/json": {"schema": component.ref}}, "required": True}
 
     def get_examples(self) -> list[OpenApiExample]:
         example = self.call.example
@@ -110,7 +128,7 @@ class Described(AutoSchema):
             codes["driver_suspended"] = None
         if "{" in self.path:
             codes["not_found"] = None
-        if call.body is not None:
+        if call.body is not None or call.media:
             codes |= dict.fromkeys(("too_large", "unsupported_media_type"))
         return (
             *codes,
@@ -133,7 +151,7 @@ FRAMEWORK_SENTENCES = {
     "permission_denied": "Whoever is signed in may not do this.",
     "not_acceptable": "The answer is JSON, and the request does not accept that.",
     "too_large": "The request is larger than this server takes.",
-    "unsupported_media_type": "The body must be JSON.",
+    "unsupported_media_type": "The body is of a type that this call does not take.",
     "internal": "Something went wrong here; nothing was changed.",
 }
 
@@ -155,7 +173,7 @@ def _in_words(codes: list[str]) -> str:
 def complete(result: Schema, **_: Any) -> Schema:
     """The POSTPROCESSING_HOOK: the documents, the sign-ins and the groups that the calls refer to."""
     components = result.setdefault("components", {})
-    schemas = {**components.get("schemas", {}), **COMPONENTS, "Problem": PROBLEM}
+    schemas = {**components.get("schemas", {}), **COMPONENTS, **board_components(COMPONENTS), "Problem": PROBLEM}
     components["schemas"] = dict(sorted(schemas.items()))
     components["securitySchemes"] = SECURITY_SCHEMES
     return {**result, "tags": TAGS}

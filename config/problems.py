@@ -36,6 +36,7 @@ STATUS: dict[str, int] = {
     "driver_offline": 409,
     "version_conflict": 409,
     "order_expired": 410,
+    "undo_too_late": 410,
     "order_cancelled": 410,
     "too_large": 413,
     "idempotency_mismatch": 422,

@@ -19,7 +19,8 @@ UNCOUNTED = {"/healthz", "/readyz", "/metrics"}
 
 class AddressRateMiddleware:
     """Counts, per address, requests without credentials before they are looked at, and those with credentials that turned
-    out to be no good (401) afterwards. Whoever is signed in is counted by name, not by the address they share."""
+    out to be no good (unknown, or a suspended driver's) afterwards. Whoever is signed in is counted by name, not by the
+    address they share."""
 
     sync_capable = True
     async_capable = False
@@ -34,13 +35,20 @@ class AddressRateMiddleware:
         if not named and (wait := self._spend(request)):
             return throttled(request, ceil(wait))
         response = self.get_response(request)
-        if named and response.status_code == 401 and (wait := self._spend(request)):
+        if named and _is_turned_away(response) and (wait := self._spend(request)):
             return throttled(request, ceil(wait))
         return response
 
     @staticmethod
     def _spend(request: HttpRequest) -> float:
         return REQUESTS_PER_ADDRESS.spend(signin.address_of(request))
+
+
+def _is_turned_away(response: HttpResponseBase) -> bool:
+    """At the door: nobody knows them, or the driver is suspended. No view's own limit has counted that."""
+    said = getattr(response, "data", None)
+    is_suspended = isinstance(said, dict) and said.get("code") == "driver_suspended"
+    return response.status_code == 401 or is_suspended
 
 
 def _says_who(request: HttpRequest) -> bool:

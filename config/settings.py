@@ -43,6 +43,9 @@ INSTALLED_APPS = [
     "axes",
     "channels",
     "csp",
+    "django_otp",
+    "django_otp.plugins.otp_static",
+    "config.apps.SecondFactorConfig",
     "django_q",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -197,7 +200,58 @@ EXPIRE_AFTER_SECONDS = env.integer("BATON_EXPIRE_AFTER_SECONDS", 120, minimum=1)
 LIVE_SECONDS = env.integer("BATON_LIVE_SECONDS", 60, minimum=5)
 # A customer's name, phone and notes are erased so long after the order's final state.
 CONTACT_RETENTION_DAYS = env.integer("BATON_CONTACT_RETENTION_DAYS", 30, minimum=1)
+# What dispatchers wrote to drivers is erased after so long, read or not.
+MESSAGE_RETENTION_DAYS = env.integer("BATON_MESSAGE_RETENTION_DAYS", 30, minimum=1)
 DEFAULT_CURRENCY = env.text("BATON_CURRENCY", "USD")
+
+# --- What needs a dispatcher's attention (dispatch/attention.py) --------------------------------------------------------
+
+EXPIRING_SECONDS = env.integer("BATON_EXPIRING_SECONDS", 60, minimum=1)
+# A holder who stays within so many metres for so many minutes does not move …
+STILL_METRES = env.integer("BATON_STILL_METRES", 100, minimum=1)
+STILL_MINUTES = env.integer("BATON_STILL_MINUTES", 5, minimum=1)
+# … unless they are where they are expected, within so many metres.
+ARRIVED_METRES = env.integer("BATON_ARRIVED_METRES", 200, minimum=1)
+# Farther by so much than they have been: moving away.
+AWAY_METRES = env.integer("BATON_AWAY_METRES", 500, minimum=1)
+# How long a way takes: as the crow flies, by so much longer on roads, at this speed, and so many minutes on top.
+DETOUR = env.integer("BATON_DETOUR_PERCENT", 140, minimum=100) / 100
+SPEED_KMH = {
+    "bicycle": env.integer("BATON_SPEED_BICYCLE_KMH", 14, minimum=1),
+    "motorbike": env.integer("BATON_SPEED_MOTORBIKE_KMH", 28, minimum=1),
+    "car": env.integer("BATON_SPEED_CAR_KMH", 24, minimum=1),
+    "van": env.integer("BATON_SPEED_VAN_KMH", 20, minimum=1),
+}
+LATE_GRACE_MINUTES = env.integer("BATON_LATE_GRACE_MINUTES", 5, minimum=0)
+
+# --- The console's map -----------------------------------------------------------------------------------------------
+
+# The address of a MapLibre style, or of raster tiles with {z}/{x}/{y}; neither: drivers and orders on a plain background.
+MAP_STYLE = env.text("BATON_MAP_STYLE", "")
+MAP_TILES = env.text("BATON_MAP_TILES", "")
+MAP_ATTRIBUTION = env.text("BATON_MAP_ATTRIBUTION", "")
+# What a style fetches from elsewhere than its own address (fonts, sprites, tiles): the page may ask only these.
+MAP_ORIGINS = env.words("BATON_MAP_ORIGINS")
+# Where the map starts, as "latitude,longitude"; empty: where the drivers are.
+MAP_CENTER = [float(word) for word in env.words("BATON_MAP_CENTER")]
+if MAP_CENTER and not (len(MAP_CENTER) == 2 and abs(MAP_CENTER[0]) <= 90 and abs(MAP_CENTER[1]) <= 180):
+    raise ImproperlyConfigured("BATON_MAP_CENTER must look like 37.79,-122.39.")
+# --- Web Push: off until there is a key (manage.py create_push_keys) ---------------------------------------------------
+
+PUSH_PRIVATE_KEY = env.text("BATON_PUSH_PRIVATE_KEY", "")
+# Where a push service finds whoever is responsible for this server: mailto:… or https://…
+PUSH_CONTACT = env.text("BATON_PUSH_CONTACT", "")
+if PUSH_PRIVATE_KEY and not (len(PUSH_PRIVATE_KEY) == 43 and PUSH_CONTACT.startswith(("mailto:", "https://"))):
+    raise ImproperlyConfigured(
+        "BATON_PUSH_PRIVATE_KEY must come from manage.py create_push_keys, with BATON_PUSH_CONTACT beside it."
+    )
+# The push services of Chrome, Firefox, Safari and Edge. A driver's device says where this server shall send something, so
+# it is never sent anywhere else; `*` is any public address.
+PUSH_HOSTS = env.words(
+    "BATON_PUSH_HOSTS", "fcm.googleapis.com,.push.services.mozilla.com,.push.apple.com,.notify.windows.com"
+)
+# Only for tests: this one origin may be anywhere and without TLS.
+PUSH_TEST_ORIGIN = env.text("BATON_PUSH_TEST_ORIGIN", "")
 
 # --- HTTP ------------------------------------------------------------------------------------------------------------
 
@@ -207,6 +261,11 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 # What the back office may upload (files count apart from DATA_UPLOAD_MAX_MEMORY_SIZE).
 MAX_UPLOAD_BYTES = env.integer("BATON_MAX_UPLOAD_BYTES", 10 * 1024 * 1024, minimum=1024)
+# One picture that a driver took at the door, as it is sent (orders/proofs.py makes it smaller); how many are made smaller
+# at once, and how many may be on their way besides.
+MAX_PROOF_BYTES = env.integer("BATON_MAX_PROOF_BYTES", 5 * 1024 * 1024, minimum=1024)
+MAX_PROOFS_AT_ONCE = env.integer("BATON_MAX_PROOFS_AT_ONCE", 2, minimum=1)
+MAX_PROOFS_WAITING = env.integer("BATON_MAX_PROOFS_WAITING", 30, minimum=1)
 # Requests inside Django at once, and how many may wait for a turn (config/gate.py); beyond: 503 with Retry-After.
 MAX_REQUESTS_AT_ONCE = env.integer("BATON_MAX_REQUESTS_AT_ONCE", 24, minimum=1)
 MAX_REQUESTS_WAITING = env.integer("BATON_MAX_REQUESTS_WAITING", 4000, minimum=1)
@@ -267,6 +326,11 @@ AXES_HTTP_RESPONSE_CODE = 429
 AXES_LOCKOUT_CALLABLE = "config.problems.locked_out"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
+# Whether staff sign in with a code besides their password: off, optional (whoever has set it up) or required.
+SECOND_FACTOR = env.text("BATON_SECOND_FACTOR", "optional")
+if SECOND_FACTOR not in {"off", "optional", "required"}:
+    raise ImproperlyConfigured("BATON_SECOND_FACTOR must be off, optional or required.")
+OTP_TOTP_ISSUER = "Baton"
 KNOX_TOKEN_MODEL = "drivers.DeviceToken"  # noqa: S105 (a model, not a secret)
 # Its own token table is never used, and its migrations would create it all the same.
 MIGRATION_MODULES = {"knox": None}

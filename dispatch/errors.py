@@ -9,6 +9,12 @@ class NotOffered(DomainError):
     code = "not_offered"
 
 
+class UndoTooLate(DomainError):
+    """The time to undo this is over, or it was undone already."""
+
+    code = "undo_too_late"
+
+
 class NotSignedIn(DomainError):
     """You are not signed in, or may not be here."""
 

@@ -29,6 +29,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from dispatch import representations
+from dispatch.models import Message
 from drivers.http import rfc3339
 from drivers.models import Driver
 from drivers.services import Recorded
@@ -87,6 +88,12 @@ def offers_closed(order_id: UUID, version: int, driver_ids: Sequence[int], reaso
         _say(DRIVERS, to=list(driver_ids), text=encode(gone))
 
 
+def message_sent(message: Message) -> None:
+    """To the driver it is for: `message`."""
+    text = encode({"type": "message", "at": now(), "message": representations.message(message)})
+    _say(DRIVERS, to=[message.driver_id], text=text)
+
+
 def driver_changed(driver_id: int) -> None:
     """To dispatchers: `driver` with the driver's duty, position and load as they are after the commit.
 
@@ -101,8 +108,9 @@ def drivers_moved(moved: Iterable[Recorded]) -> None:
         {
             "id": row.driver_id,
             "is_online": row.is_online,
-            "lat": row.lat,
-            "lng": row.lng,
+            # A tenth of a metre is more than any of them knows.
+            "lat": row.lat if row.lat is None else round(row.lat, 6),
+            "lng": row.lng if row.lng is None else round(row.lng, 6),
             "heading": row.heading,
             "accuracy_m": row.accuracy_m,
             "last_seen": rfc3339(row.last_seen),
@@ -119,9 +127,19 @@ def driver_signed_out(driver_id: int, token_digest: str | None = None) -> None:
     _say(DRIVERS, sign_out=driver_id, digest=token_digest, suspended=suspended)
 
 
+def sockets_replaced(driver_id: int, places: Sequence[str]) -> None:
+    """Close these of the driver's sockets, whichever process has them: newer ones took their places."""
+    _publisher().publish([(DRIVERS, {"replaced": driver_id, "places": list(places)})])
+
+
 def staff_changed(user_id: int) -> None:
     """Look again whether this user may watch the board, and close their sockets if not."""
     _say(DISPATCHERS, staff=user_id)
+
+
+def viewing(process: str, rows: Sequence[tuple[int, str, str]]) -> None:
+    """What a process's dispatchers have open, to all processes that serve dispatchers: user id, name, order id. At once."""
+    _publisher().publish([(DISPATCHERS, {"viewing": process, "rows": [list(row) for row in rows]})])
 
 
 def canary(listener: str, group: str, number: int) -> None:

@@ -7,7 +7,7 @@ Where nearly everybody is busy the walk would pass a whole city; then it is quic
 at each of those.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.gis.geos import Point
 from django.db import connection
 
-from dispatch.models import OfferStatus
+from dispatch.models import REFUSED, OfferStatus
 from orders.lifecycle import HELD
 
 #: A distance on the sphere (`<->`) and on the spheroid differ by less than this factor (flattening is 1/298; the mean
@@ -55,9 +56,8 @@ _LIVE = """p.is_online AND p.location IS NOT NULL
 #: how many it passed. This shape leaves the planner nothing to choose: the walk is materialized and bounded, so the index
 #: in its own order is the cheapest way to have it, and OFFSET 0 keeps it from reading all drivers to look up a few.
 WALK = f"""
-SELECT wanted.number, near.*
-FROM unnest(%(orders)s::uuid[]) WITH ORDINALITY AS wanted (id, number)
-JOIN orders_order o USING (id)
+SELECT o.number, near.*
+FROM ({{wanted}}) o (number, id, pickup, vehicle)
 CROSS JOIN LATERAL (
     WITH walked AS MATERIALIZED (
         SELECT p.driver_id, p.location, p.located_at, p.location <-> o.pickup AS sphere
@@ -102,9 +102,8 @@ WITH free AS MATERIALIZED (
     FROM drivers_presence p JOIN drivers_driver d ON d.id = p.driver_id
     WHERE p.driver_id = ANY (%(free)s::bigint[])
 )
-SELECT wanted.id, near.*
-FROM unnest(%(orders)s::uuid[], %(limits)s::int[]) AS wanted (id, n)
-JOIN orders_order o USING (id)
+SELECT o.number, near.*
+FROM ({wanted}) o (number, id, pickup, vehicle)
 CROSS JOIN LATERAL (
     SELECT free.driver_id, ST_Distance(free.location, o.pickup) AS metres, free.located_at
     FROM free
@@ -113,9 +112,17 @@ CROSS JOIN LATERAL (
       AND NOT EXISTS (SELECT FROM dispatch_offer f
                       WHERE f.order_id = o.id AND f.driver_id = free.driver_id AND f.status = ANY (%(without)s))
     ORDER BY metres, free.driver_id
-    LIMIT wanted.n
+    LIMIT (%(limits)s::int[])[o.number]
 ) near
 """
+
+OF_ORDERS = """
+SELECT given.number, o.id, o.pickup, o.vehicle
+FROM unnest(%(orders)s::uuid[]) WITH ORDINALITY AS given (id, number) JOIN orders_order o USING (id)
+"""
+OF_PLACE = "SELECT 1, NULL::uuid, ST_SetSRID(ST_MakePoint(%(lng)s, %(lat)s), 4326)::geography, %(vehicle)s::text"
+#: Stands for the order that does not exist yet.
+NO_ORDER = UUID(int=0)
 
 
 class FreeDrivers:
@@ -145,19 +152,52 @@ def nearest_drivers(
     Nearest first by geodesics on the WGS 84 spheroid, ties by driver id. An order without any has an empty list; one that
     does not exist is absent. `free` may be shared by calls that follow one another within a moment. Nothing is locked.
     """
-    radius_m = radius_km * 1000
-    free = free or FreeDrivers()
+    return _nearest(_Question(OF_ORDERS, {}, radius_km * 1000, without), wanted, free or FreeDrivers())
+
+
+def nearest_to(pickup: Point, *, vehicle: str, radius_km: float, limit: int | None) -> list[Candidate]:
+    """The same for an order that does not exist yet; `vehicle` empty: any will do."""
+    place = {"lat": pickup.y, "lng": pickup.x, "vehicle": vehicle}
+    question = _Question(OF_PLACE, place, radius_km * 1000, [])
+    return _nearest(question, {NO_ORDER: limit}, FreeDrivers())[NO_ORDER]
+
+
+def near_among(driver_ids: Collection[int], *, order_id: UUID, radius_km: float) -> list[Candidate]:
+    """Those of the drivers who could take the order now, as `nearest_drivers` would find them."""
+    question = _Question(OF_ORDERS, {}, radius_km * 1000, REFUSED)
+    return _nearest_of(question, {order_id: None}, FreeDrivers(driver_ids))[order_id]
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """From where, how far, and who is out of it."""
+
+    source: str
+    place: Mapping[str, Any]
+    radius_m: float
+    without: Collection[OfferStatus]
+
+    def ask(self, sql: str, orders: Sequence[UUID], **more: Any) -> list[tuple[Any, ...]]:
+        """The rows, each with its order's number from 1 on first."""
+        given = {"orders": orders, "without": [str(status) for status in self.without], **self.place, **more}
+        with connection.cursor() as cursor:
+            cursor.execute(sql.format(wanted=self.source), given)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
+def _nearest(question: _Question, wanted: Mapping[UUID, int | None], free: FreeDrivers) -> dict[UUID, list[Candidate]]:
     left = dict(wanted)
     found: dict[UUID, list[Candidate]] = {}
     steps = SPARE_STEPS + max((limit or MANY_STEPS for limit in left.values()), default=0)
     while left:
-        walks = _walks(left, steps, without)
+        walks = _walks(question, list(left), steps)
         left = {order_id: limit for order_id, limit in left.items() if order_id in walks}
         for order_id, walk in walks.items():
             limit = left[order_id]
-            within = [candidate for candidate in walk.met if candidate.distance_m <= radius_m]
+            within = [candidate for candidate in walk.met if candidate.distance_m <= question.radius_m]
             # Ranked by the spheroid: it ends where nobody beyond could be among the nearest.
-            last_m = within[limit - 1].distance_m if limit and len(within) >= limit else radius_m
+            last_m = within[limit - 1].distance_m if limit and len(within) >= limit else question.radius_m
             if walk.passed < steps or walk.reach_m > last_m * SPHERE_SLACK:
                 found[order_id] = within[:limit]
                 del left[order_id]
@@ -165,14 +205,8 @@ def nearest_drivers(
         rarity = sum(walk.passed for walk in walks.values()) / max(1, sum(len(walk.met) for walk in walks.values()))
         steps = int(steps * max(FARTHER, 1.5 * rarity))
         if len(left) * steps > MANY_STEPS and len(free.rooms) < steps:
-            return found | _nearest_of(free, left, radius_m, without)
+            return found | _nearest_of(question, left, free)
     return found
-
-
-def near_among(driver_ids: Collection[int], *, order_id: UUID, radius_km: float) -> list[Candidate]:
-    """Those of the drivers who could take the order now, as `nearest_drivers` would find them."""
-    free = FreeDrivers(driver_ids)
-    return _nearest_of(free, {order_id: None}, radius_km * 1000, [OfferStatus.DECLINED])[order_id]
 
 
 @dataclass(slots=True)
@@ -184,44 +218,33 @@ class _Walk:
     met: list[Candidate]
 
 
-def _walks(orders: Collection[UUID], steps: int, without: Collection[OfferStatus]) -> dict[UUID, _Walk]:
+def _walks(question: _Question, orders: Sequence[UUID], steps: int) -> dict[UUID, _Walk]:
     """One walk for each of the orders that exist."""
     walks: dict[UUID, _Walk] = {}
-    order_ids = list(orders)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            WALK,
-            {"orders": order_ids, "steps": steps, "live": settings.LIVE_SECONDS, "without": _texts(without)},
-        )
-        for number, driver_id, metres, located_at, load, capacity in cursor.fetchall():
-            order_id = order_ids[number - 1]
-            walk = walks.setdefault(order_id, _Walk(0, 0.0, []))
-            if driver_id is None:
-                walk.passed, walk.reach_m = load, metres or 0.0
-            else:
-                walk.met.append(Candidate(driver_id, metres, located_at, load, capacity))
+    for number, driver_id, metres, located_at, load, capacity in question.ask(
+        WALK, orders, steps=steps, live=settings.LIVE_SECONDS
+    ):
+        walk = walks.setdefault(orders[number - 1], _Walk(0, 0.0, []))
+        if driver_id is None:
+            walk.passed, walk.reach_m = load, metres or 0.0
+        else:
+            walk.met.append(Candidate(driver_id, metres, located_at, load, capacity))
     for walk in walks.values():
         walk.met.sort(key=_rank)
     return walks
 
 
 def _nearest_of(
-    free: FreeDrivers, wanted: Mapping[UUID, int | None], radius_m: float, without: Collection[OfferStatus]
+    question: _Question, wanted: Mapping[UUID, int | None], free: FreeDrivers
 ) -> dict[UUID, list[Candidate]]:
     found: dict[UUID, list[Candidate]] = {order_id: [] for order_id in wanted}
     if not free.rooms:
         return found
-    parameters: dict[str, Any] = {
-        "orders": list(wanted),
-        "limits": list(wanted.values()),
-        "free": list(free.rooms),
-        "metres": radius_m,
-        "without": _texts(without),
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(NEAREST_OF, parameters)
-        for order_id, driver_id, metres, located_at in cursor.fetchall():
-            found[order_id].append(Candidate(driver_id, metres, located_at, *free.rooms[driver_id]))
+    orders = list(wanted)
+    for number, driver_id, metres, located_at in question.ask(
+        NEAREST_OF, orders, limits=list(wanted.values()), free=list(free.rooms), metres=question.radius_m
+    ):
+        found[orders[number - 1]].append(Candidate(driver_id, metres, located_at, *free.rooms[driver_id]))
     for candidates in found.values():
         candidates.sort(key=_rank)
     return found
@@ -229,7 +252,3 @@ def _nearest_of(
 
 def _rank(candidate: Candidate) -> tuple[float, int]:
     return candidate.distance_m, candidate.driver_id
-
-
-def _texts(statuses: Collection[OfferStatus]) -> list[str]:
-    return [str(status) for status in statuses]

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.contrib.gis.geos import Point
 
-from dispatch.models import Offer
+from dispatch.models import Message, Offer
 from drivers.http import rfc3339
 from drivers.models import Driver, Presence
 from orders.models import Order, OrderContact, OrderEvent
@@ -30,6 +30,11 @@ def area(point: Point) -> dict[str, float]:
 
 def contact_of(contact: OrderContact) -> dict[str, str]:
     return {"name": contact.name, "phone": contact.phone, "notes": contact.notes}
+
+
+def contact_for_driver(contact: OrderContact) -> dict[str, Any]:
+    """With whether the customer has a PIN to be asked for; never which."""
+    return {**contact_of(contact), "has_pin": contact.has_pin}
 
 
 def offer_for_driver(offer: Offer | Order, distance_m: float | None = None) -> dict[str, Any]:
@@ -60,7 +65,7 @@ def order_for_driver(order: Order, contact: OrderContact | None) -> dict[str, An
     if order.driver_id is None:
         shown["dropoff_area"] = area(order.dropoff)
         del shown["dropoff"], shown["reference"]
-    shown["contact"] = contact_of(contact) if contact is not None else None
+    shown["contact"] = contact_for_driver(contact) if contact is not None else None
     return shown
 
 
@@ -68,8 +73,17 @@ def order_for_staff(order: Order, contact: OrderContact | None = None) -> dict[s
     """The whole order, for dispatchers and for the integrator whose it is; `contact` only if it was brought along."""
     shown = _order(order)
     shown["metadata"] = order.metadata
+    shown["pinned"] = order.pinned
     if contact is not None:
         shown["contact"] = contact_of(contact)
+    return shown
+
+
+def order_for_board(order: Order, offers: dict[str, int] | None = None) -> dict[str, Any]:
+    """The order as the console keeps it; a pending one with its `offers` by state, if they were brought along."""
+    shown = order_for_staff(order)
+    if offers is not None:
+        shown["offers"] = offers
     return shown
 
 
@@ -121,6 +135,17 @@ def event_for_integrator(told: OrderEvent) -> dict[str, Any]:
     shown = event(told)
     shown["data"] = {name: value for name, value in told.data.items() if name != "candidates"}
     return shown
+
+
+def message(told: Message) -> dict[str, Any]:
+    """What a dispatcher wrote to a driver."""
+    return {
+        "id": told.pk,
+        "at": rfc3339(told.at),
+        "text": told.text,
+        "from": told.actor_name,
+        "read_at": rfc3339(told.read_at),
+    }
 
 
 def driver_for_staff(presence: Presence, *, load: int, live: bool) -> dict[str, Any]:

@@ -28,6 +28,7 @@ PLANNED = (
     # Each run lasts a minute and more (dispatch/sweeps.py); one that finds both seats taken ends at once.
     Planned(name="sweeps", func="dispatch.tasks.run_sweeps", minutes=1, cluster="sweeps"),
     Planned(name="erase contacts", func="dispatch.tasks.erase_contacts", minutes=60, cluster="jobs"),
+    Planned(name="settle quarters", func="dispatch.tasks.settle_quarters", minutes=15, cluster="jobs"),
     Planned(name="clean up", func="dispatch.tasks.clean_up", minutes=24 * 60, cluster="jobs"),
 )
 

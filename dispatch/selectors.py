@@ -2,22 +2,38 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.gis.geos import GEOSGeometry
 from django.db import connection
-from django.db.models import BooleanField, Case, Count, IntegerField, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models import (
+    BooleanField,
+    Case,
+    Count,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    When,
+)
 from django.db.models.functions import Coalesce
 
-from dispatch.models import Offer, OfferStatus
+from dispatch.models import REFUSED, Message, Offer, OfferStatus
 from dispatch.nearest import Candidate, nearest_drivers
 from drivers.access import as_driver
 from drivers.clock import ClockTimestamp
 from drivers.errors import NotFound
 from drivers.models import Driver, Presence
 from orders.lifecycle import HELD, Status
-from orders.models import Order
+from orders.models import Order, OrderContact
+
+#: Messages that a driver's screen shows at most.
+MESSAGES_SHOWN = 50
 
 
 def live_presences() -> QuerySet[Presence]:
@@ -50,10 +66,10 @@ def with_load(drivers: QuerySet[Driver]) -> QuerySet[Driver]:
 
 
 def nearby_drivers(*, order_id: UUID, radius_km: float, limit: int | None = None) -> list[Candidate]:
-    """The drivers within `radius_km` of the pickup who could take the order: live, with room and the right vehicle, and not
-    having declined it. Nearest first by geodesics on the WGS 84 spheroid, ties by driver id; at most `limit`. Raises
-    NotFound."""
-    found = nearest_drivers({order_id: limit}, radius_km=radius_km, without=[OfferStatus.DECLINED])
+    """The drivers within `radius_km` of the pickup who could take the order: live, with room and the right vehicle, not
+    having declined it and not relieved of it. Nearest first by geodesics on the WGS 84 spheroid, ties by driver id; at most
+    `limit`. Raises NotFound."""
+    found = nearest_drivers({order_id: limit}, radius_km=radius_km, without=REFUSED)
     if order_id not in found:
         raise NotFound
     return found[order_id]
@@ -103,18 +119,97 @@ class Sync:
     server_time: datetime
     offers: list[Offer]
     active: list[Order]
+    #: What dispatchers wrote and the driver has not read, oldest first; the latest MESSAGES_SHOWN.
+    messages: list[Message]
+
+
+#: Columns of `baton_driver_sync` (migration dispatch 0009): of the offer, of the order, of its contact, of a message. In
+#: the order of the models' fields, as `from_db` wants them.
+OFFER_COLUMNS = ["id", "distance_m", "delivered_at"]
+ORDER_COLUMNS = [
+    *("id", "reference", "pickup", "pickup_address", "dropoff", "dropoff_address"),
+    *("vehicle", "priority", "payout", "currency", "status", "expired", "driver_id", "version"),
+    *("created_at", "release_at", "auto_assign_at", "expires_at"),
+    *("assigned_at", "picked_up_at", "delivered_at", "cancelled_at", "failed_at"),
+]
+PLACES = [ORDER_COLUMNS.index("pickup"), ORDER_COLUMNS.index("dropoff")]
+CONTACT_COLUMNS = ["order_id", "name", "phone", "notes"]
+MESSAGE_COLUMNS = ["id", "text", "actor_name", "at"]
+#: The time is there even when nothing else is.
+SYNC_SQL = """
+SELECT statement_timestamp(), mine.* FROM (SELECT) always LEFT JOIN LATERAL baton_driver_sync(%s) mine ON true
+"""
 
 
 def sync_driver(*, driver_id: int) -> Sync:
-    """Read what the driver's screen should show, under the driver's own row level policies."""
+    """Read what the driver's screen should show, under the driver's own row level policies: at one moment, and in one
+    round trip, because every driver asks it at once when a network comes back."""
+    with connection.cursor() as cursor:
+        cursor.execute(SYNC_SQL, [driver_id])
+        rows = cursor.fetchall()
+    offers, active, messages = [], [], []
+    for _, *row in rows:
+        if row[-len(MESSAGE_COLUMNS)] is not None:
+            values = [*row[-len(MESSAGE_COLUMNS) :], None]
+            messages.append(Message.from_db("default", [*MESSAGE_COLUMNS, "read_at"], values))
+            continue
+        offer_values, rest = row[: len(OFFER_COLUMNS)], row[len(OFFER_COLUMNS) :]
+        order_values, contact_values = rest[: len(ORDER_COLUMNS)], rest[len(ORDER_COLUMNS) : -len(MESSAGE_COLUMNS)]
+        if order_values[0] is None:
+            continue
+        for place in PLACES:
+            order_values[place] = GEOSGeometry(memoryview(order_values[place]))
+        order = Order.from_db("default", ORDER_COLUMNS, order_values)
+        shown = OrderContact.from_db("default", CONTACT_COLUMNS, contact_values) if contact_values[0] else None
+        # Also when there is none: whoever asks the order for it later would ask without the driver's policies.
+        Order._meta.get_field("contact").set_cached_value(order, shown)
+        if offer_values[0] is None:
+            active.append(order)
+        else:
+            offer = Offer.from_db("default", OFFER_COLUMNS, offer_values)
+            offer.order = order
+            offers.append(offer)
+    offers.sort(key=lambda offer: (offer.distance_m, offer.pk))
+    active.sort(key=lambda order: (order.assigned_at, order.pk))
+    messages.sort(key=lambda message: message.pk)
+    return Sync(server_time=rows[0][0], offers=offers, active=active, messages=messages)
+
+
+#: An order of today was made at most so long ago: bounds what is looked through (orders.services, FARTHEST_RELEASE).
+OLDEST_ORDER = timedelta(days=100)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A driver's day so far."""
+
+    date: date
+    delivered: int
+    failed: int
+    released: int
+    #: (currency, amount) of what was delivered.
+    payouts: list[tuple[str, Decimal]]
+
+
+def figures_of(*, driver_id: int, minutes_east: int = 0) -> Figures:
+    """Today by the database's clock, in a zone so many minutes east of UTC; under the driver's own policies."""
     with as_driver(driver_id) as now:
-        offers = open_offers().filter(driver_id=driver_id).select_related("order").order_by("distance_m", "id")
-        active = (
-            Order.objects.filter(driver_id=driver_id, status__in=sorted(HELD))
-            .select_related("contact")
-            .order_by("assigned_at", "id")
+        local = now.astimezone(timezone(timedelta(minutes=minutes_east)))
+        start = local.replace(hour=0, minute=0, second=0, microsecond=0)
+        mine = Order.objects.filter(driver_id=driver_id, created_at__gte=start - OLDEST_ORDER).order_by()
+        delivered = mine.filter(delivered_at__gte=start, status=Status.DELIVERED)
+        sums = list(delivered.values_list("currency").annotate(n=Count("*"), amount=Sum("payout")).order_by("currency"))
+        failed = mine.filter(failed_at__gte=start, status=Status.FAILED).count()
+        given_back = Offer.objects.filter(
+            driver_id=driver_id, offered_at__gte=start - OLDEST_ORDER, closed_reason="released", closed_at__gte=start
         )
-        return Sync(server_time=now, offers=list(offers), active=list(active))
+        return Figures(
+            date=start.date(),
+            delivered=sum(count for _, count, _ in sums),
+            failed=failed,
+            released=given_back.count(),
+            payouts=[(currency, amount) for currency, _, amount in sums],
+        )
 
 
 #: By hand, because a whole crowd asks it at once (dispatch/services/accept.py).
@@ -157,3 +252,9 @@ def order_for_driver(*, driver_id: int, order_id: UUID) -> Order:
     if order is None:
         raise NotFound
     return order
+
+
+def messages_of_driver(*, driver_id: int) -> list[Message]:
+    """The latest MESSAGES_SHOWN to the driver, newest first, as they may see them."""
+    with as_driver(driver_id):
+        return list(Message.objects.filter(driver_id=driver_id).order_by("-pk")[:MESSAGES_SHOWN])

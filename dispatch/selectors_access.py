@@ -13,6 +13,7 @@ from drivers.authentication import driver_of_token
 from drivers.clock import ClockTimestamp
 from drivers.errors import DriverSuspended
 from drivers.models import DeviceToken
+from drivers.second_factor import Standing, standing
 from drivers.tickets import redeem_ticket
 
 #: Who may watch the board: staff with this permission.
@@ -53,9 +54,17 @@ def standing_of_devices(digests: Collection[str]) -> dict[str, bool]:
 
 def dispatcher_by_session(*, session_key: str) -> int:
     """The user id of a signed-in dispatcher. Raises NotSignedIn, also for people without the permission."""
+    return watcher_by_session(session_key=session_key)[0]
+
+
+def watcher_by_session(*, session_key: str) -> tuple[int, str]:
+    """The user id of a signed-in dispatcher, and what others know them by. Raises as `dispatcher_by_session`."""
     sessions: Any = import_module(settings.SESSION_ENGINE)
     # All that get_user looks at is the session: the same checks as for a page of the admin.
-    user: Any = get_user(SimpleNamespace(session=sessions.SessionStore(session_key)))  # type: ignore[arg-type]
+    session = sessions.SessionStore(session_key)
+    user: Any = get_user(SimpleNamespace(session=session))  # type: ignore[arg-type]
     if not (user.is_active and user.is_staff and user.has_perm(BOARD_PERMISSION)):
         raise NotSignedIn
-    return int(user.pk)
+    if standing(user_id=user.pk, session=session) is not Standing.GOOD:
+        raise NotSignedIn
+    return int(user.pk), user.get_full_name() or user.get_username()

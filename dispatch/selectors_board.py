@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
@@ -12,7 +13,7 @@ from django.db.models import QuerySet
 from drivers.clock import database_now
 from drivers.http import rfc3339
 from orders.lifecycle import FINAL, HELD, Status
-from orders.models import Order
+from orders.models import Order, OrderEvent
 
 #: Orders on the board: of each open status the newest so many (`stats` counts them all), and so many finished ones.
 OPEN_SHOWN = 500
@@ -50,11 +51,21 @@ class Board:
     orders: list[Order]
     drivers: list[dict[str, Any]]
     stats: dict[str, int]
+    #: Pending order id → its offers by state.
+    offers: dict[UUID, dict[str, int]]
 
 
-def board() -> Board:
-    """The orders that are not final, the latest of those that are, and everybody on duty or holding an order."""
-    return Board(server_time=database_now(), orders=board_orders(), drivers=board_drivers(), stats=board_stats())
+def board(*, with_drivers: bool = True) -> Board:
+    """The orders that are not final, the latest of those that are, and everybody on duty or holding an order (left out
+    without `with_drivers`)."""
+    orders = board_orders()
+    return Board(
+        server_time=database_now(),
+        orders=orders,
+        drivers=board_drivers() if with_drivers else [],
+        stats=board_stats(),
+        offers=offer_counts([order.pk for order in orders if order.status == Status.PENDING]),
+    )
 
 
 def board_orders() -> list[Order]:
@@ -66,6 +77,26 @@ def board_orders() -> list[Order]:
     final = [order for status in sorted(FINAL) for order in _newest(Order.objects.filter(status=status), FINAL_SHOWN)]
     final.sort(key=lambda order: (order.created_at, order.pk), reverse=True)
     return found + final[:FINAL_SHOWN]
+
+
+#: What a dispatcher wants to know of a pending order's offers: how many are open, were refused, were made at all.
+OFFERS_SQL = """
+SELECT order_id, count(*) FILTER (WHERE status = 'open'), count(*) FILTER (WHERE status = 'declined'), count(*)
+FROM dispatch_offer WHERE order_id = ANY (%s::uuid[]) GROUP BY order_id
+"""
+NO_OFFERS: dict[str, int] = {"open": 0, "declined": 0, "made": 0}
+
+
+def offer_counts(order_ids: Collection[UUID]) -> dict[UUID, dict[str, int]]:
+    """For each order how many offers are open, declined, and made in all."""
+    with connection.cursor() as cursor:
+        cursor.execute(OFFERS_SQL, [list(order_ids)])
+        counted = {row[0]: {"open": row[1], "declined": row[2], "made": row[3]} for row in cursor.fetchall()}
+    return {order_id: counted.get(order_id, NO_OFFERS) for order_id in order_ids}
+
+
+def latest_event(order_id: UUID) -> OrderEvent | None:
+    return OrderEvent.objects.filter(order_id=order_id).order_by("-version").first()
 
 
 def _newest(orders: QuerySet[Order], limit: int) -> list[Order]:

@@ -23,7 +23,7 @@ from django.db import connection, connections
 
 from dispatch import seats
 from dispatch.seats import Claim, Seat
-from dispatch.services import auto_assign, expire_orders, mark_silent_drivers_offline, offer_orders
+from dispatch.services import auto_assign, expire_orders, follow_holders, mark_silent_drivers_offline, offer_orders
 from dispatch.services.expire import EXPIRE_BATCH
 
 logger = logging.getLogger("baton.sweeps")
@@ -40,6 +40,7 @@ ARRIVAL_SECONDS = 1.0
 #: An active one whose sign of life has not changed for so many seconds is frozen: the standby takes the seat from it.
 FROZEN_AFTER_BEATS = 4
 SILENT_EVERY_SECONDS = 5.0
+FOLLOW_EVERY_SECONDS = 10.0
 #: After an outage much has expired: so many batches, then the other sweeps get their turn.
 EXPIRE_BATCHES = 20
 
@@ -158,6 +159,7 @@ class Sweeper:
         self._beat = beat
         self._offered_up_to: UUID | None = None
         self._silent_checked = -math.inf
+        self._followed = -math.inf
 
     def tick(self) -> None:
         """One round of every sweep. One that fails is logged, and the others still run."""
@@ -165,6 +167,7 @@ class Sweeper:
         self._try(self._auto_assign)
         self._try(self._offer)
         self._try(self._mark_silent)
+        self._try(self._follow)
 
     def _try(self, sweep: Callable[[], None]) -> None:
         try:
@@ -193,6 +196,11 @@ class Sweeper:
         if time.monotonic() - self._silent_checked >= SILENT_EVERY_SECONDS:
             mark_silent_drivers_offline()
             self._silent_checked = time.monotonic()
+
+    def _follow(self) -> None:
+        if time.monotonic() - self._followed >= FOLLOW_EVERY_SECONDS:
+            follow_holders()
+            self._followed = time.monotonic()
 
 
 @contextmanager

@@ -161,6 +161,20 @@ class Text(serializers.CharField):
         return validated
 
 
+class Pin(serializers.RegexField):
+    """4 to 8 digits, as text, so that zeros in front count."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {"invalid": "Must be 4 to 8 digits."}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(r"^[0-9]{4,8}\Z", trim_whitespace=False, **options)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class Number(serializers.FloatField):
     """A finite JSON number: no text, no true or false."""
 

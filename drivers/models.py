@@ -83,11 +83,51 @@ class Presence(models.Model):
                 fields=["location"],
                 condition=models.Q(is_online=True, location__isnull=False),
                 name="presence_on_duty_location",
-            )
+            ),
+            # Whom the history of a choice tells of: they are near, but nobody has heard of them.
+            GistIndex(
+                fields=["location"],
+                condition=models.Q(is_online=False, silent_since__isnull=False, location__isnull=False),
+                name="presence_silent_location",
+            ),
+        ]
+        triggers = [
+            # Whoever changes duty (the driver, a dispatcher, the sweep, the heartbeat that ends a silence) leaves a record.
+            # The condition is all that a ping costs.
+            pgtrigger.Trigger(
+                name="presence_records_duty",
+                operation=pgtrigger.Update,
+                when=pgtrigger.After,
+                condition=pgtrigger.Q(old__is_online__df=pgtrigger.F("new__is_online")),
+                func="INSERT INTO drivers_dutychange (driver_id, at, is_online, silent)"
+                " VALUES (NEW.driver_id, clock_timestamp(), NEW.is_online, NEW.silent_since IS NOT NULL); RETURN NULL;",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"presence of driver {self.driver_id}"
+
+
+class DutyChange(models.Model):
+    """A driver went on or off duty. Append-only, written by the trigger on Presence; the shift report counts hours by it."""
+
+    driver = models.ForeignKey(Driver, on_delete=models.PROTECT, related_name="+", db_index=False)
+    at = models.DateTimeField()
+    is_online = models.BooleanField()
+    #: The sweep took them off duty because they were not heard of.
+    silent = models.BooleanField(default=False)
+
+    class Meta:
+        indexes = [
+            # All that the report reads of it is in the index.
+            models.Index(fields=["driver", "-at", "-id"], include=["is_online"], name="duty_change_by_driver"),
+        ]
+        triggers = [
+            pgtrigger.Protect(name="duty_change_append_only", operation=pgtrigger.Update | pgtrigger.Delete),
+        ]
+
+    def __str__(self) -> str:
+        return f"driver {self.driver_id} {'on' if self.is_online else 'off'} duty"
 
 
 class DeviceToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
@@ -102,3 +142,26 @@ class DeviceToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
 
     def __str__(self) -> str:
         return self.device or f"device {self.token_key[:6]}…"
+
+
+class PushSubscription(models.Model):
+    """Where a device can be woken when its app is closed (Web Push). Ends with the device's token: the database itself sees
+    to it (migration 0004), by whatever way the token goes."""
+
+    driver = models.ForeignKey(Driver, on_delete=models.CASCADE, related_name="+")
+    token = models.ForeignKey(
+        DeviceToken, on_delete=models.DO_NOTHING, db_constraint=False, related_name="push_subscriptions"
+    )
+    #: The push service's own address for this device; whoever knows it and the keys can reach it.
+    endpoint = models.CharField(max_length=1000)
+    #: The device's public key and the secret that both sides share, base64url (RFC 8291).
+    p256dh = models.CharField(max_length=100)
+    auth = models.CharField(max_length=40)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["endpoint"], name="one_subscription_per_endpoint")]
+
+    def __str__(self) -> str:
+        # Never the endpoint: this text ends up in logs.
+        return f"push subscription {self.pk}"

@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import widgets
 from django.contrib.admin.utils import unquote
+from django.contrib.gis.geos import Point
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render
@@ -17,7 +18,7 @@ from django.views.decorators.csrf import csrf_protect
 from drivers.backoffice import BatonAdmin
 from drivers.errors import DomainError
 from orders import services
-from orders.models import ApiKey, Integrator, Scope
+from orders.models import ApiKey, Integrator, SavedPlace, Scope
 
 
 @admin.register(Integrator)
@@ -25,6 +26,44 @@ class IntegratorAdmin(BatonAdmin[Integrator]):
     list_display = ["name", "created_at"]
     search_fields = ["name"]
     fields = ["name"]
+
+
+class PlaceForm(forms.ModelForm):  # type: ignore[type-arg]  # only the stubs' ModelForm takes a type
+    """A saved place by its coordinates: degrees, WGS 84."""
+
+    lat = forms.FloatField(min_value=-90, max_value=90, label="Latitude")
+    lng = forms.FloatField(min_value=-180, max_value=180, label="Longitude")
+
+    class Meta:
+        model = SavedPlace
+        fields = ["name", "address"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        place = kwargs.get("instance")
+        if place is not None and place.point is not None:
+            kwargs["initial"] = {"lat": place.point.y, "lng": place.point.x, **(kwargs.get("initial") or {})}
+        super().__init__(*args, **kwargs)
+
+    def save(self, commit: bool = True) -> Any:  # Django's own signature
+        self.instance.point = Point(self.cleaned_data["lng"], self.cleaned_data["lat"], srid=4326)
+        return super().save(commit)
+
+
+@admin.register(SavedPlace)
+class SavedPlaceAdmin(BatonAdmin[SavedPlace]):
+    """Places for the form of a new order. Nothing refers to them, so they may also be deleted."""
+
+    form = PlaceForm
+    list_display = ["name", "address", "where"]
+    search_fields = ["name", "address"]
+    fields = ["name", "address", "lat", "lng"]
+
+    @admin.display(description="latitude, longitude")
+    def where(self, place: SavedPlace) -> str:
+        return f"{place.point.y:.5f}, {place.point.x:.5f}"
+
+    def has_delete_permission(self, request: HttpRequest, obj: SavedPlace | None = None) -> bool:
+        return request.user.has_perm("orders.delete_savedplace")
 
 
 class NewKeyForm(forms.Form):

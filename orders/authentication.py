@@ -13,6 +13,7 @@ from rest_framework.request import Request
 
 from drivers.authentication import bearer_token
 from drivers.clock import ClockTimestamp
+from drivers.second_factor import Standing, standing
 from orders.models import ApiKey
 from orders.services import KEY_MARK, digest_of
 
@@ -78,4 +79,8 @@ class StaffSessionAuthentication(SessionAuthentication):
         if request.META.get("HTTP_AUTHORIZATION"):
             return None
         found = super().authenticate(request)
-        return (found[0], None) if found is not None and found[0].is_staff else None
+        if found is None or not found[0].is_staff:
+            return None
+        if standing(user_id=found[0].pk, session=request._request.session) is not Standing.GOOD:
+            raise AuthenticationFailed("Sign in to the back office with your second factor first.")
+        return found[0], None

@@ -39,6 +39,9 @@ def change(
     if (deadline := fields.get("expires_at")) is not None:
         # The history knows the deadline of every round: the audit holds each assignment against it.
         data = {**(data or {}), "expires_at": deadline.isoformat()}
+    if fields.get("pinned"):
+        # And by which event an order came to be pinned.
+        data = {**(data or {}), "pinned": True}
     return change_all([order], kind, actor, data={order.pk: data or {}}, at=at, **fields)[0]
 
 
@@ -163,6 +166,8 @@ REFUSALS: dict[str, type[DomainError]] = {
     "order_expired_only_pending": OrderExpired,
     "order_driver_not_suspended": DriverSuspended,
     "order_within_capacity": DriverAtCapacity,
+    "order_pin_holds": OrderNotPending,
+    "order_respects_refusals": OrderNotPending,
     "one_event_per_order_version": VersionConflict,
 }
 

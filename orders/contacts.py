@@ -41,5 +41,6 @@ def _erase_batch() -> int:
         before = database_now() - timedelta(days=settings.CONTACT_RETENTION_DAYS)
         is_old = Q(delivered_at__lt=before) | Q(cancelled_at__lt=before) | Q(failed_at__lt=before)
         old = Order.objects.filter(is_old, status__in=sorted(FINAL), contact__isnull=False).order_by()
-        deleted, _ = OrderContact.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:ERASE_BATCH])).delete()
-    return deleted
+        batch = list(old.values_list("pk", flat=True)[:ERASE_BATCH])
+        _, deleted = OrderContact.objects.filter(pk__in=batch).delete()
+    return deleted.get("orders.OrderContact", 0)

@@ -6,6 +6,15 @@ and tests/orders/test_lifecycle.py fails when the two part ways.
     ○ ──▶ pending ──── accepted, assigned ────▶ assigned ──┴─▶ picked_up ──▶ delivered
               │                                   │              │   └─────▶ failed
               └───────────────▶ cancelled ◀───────┴──────────────┘
+
+Beside its state an order is *pinned* or not: a person has decided over it, and no act of the system overrides that.
+
+- Pinned and pending: a dispatcher holds it out of auto-assignment (`order.pinned`). It is offered, and drivers may accept
+  it. Left by `order.unpinned`, or when somebody comes to hold it.
+- Pinned and held: a dispatcher chose the holder by hand. Left when the holder gives it back, or a dispatcher takes it.
+- Only a dispatcher pins; only a person (the driver who accepts or gives back included) ends it. A crash changes nothing.
+
+Trigger `order_pin_holds` (orders/triggers.py) refuses the rest, whatever the code path.
 """
 
 from enum import StrEnum
@@ -66,6 +75,9 @@ class Kind(StrEnum):
     REOFFERED = "order.reoffered"
     #: Details of a pending order were corrected (address, deadline, payout …).
     CORRECTED = "order.corrected"
+    #: A dispatcher keeps a pending order out of auto-assignment, and lets it go on again.
+    PINNED = "order.pinned"
+    UNPINNED = "order.unpinned"
 
 
 #: The status that an event leaves behind; None where it does not change the status. The audit replays this.
@@ -81,6 +93,8 @@ STATUS_AFTER: Final[dict[Kind, Status | None]] = {
     Kind.EXPIRED: None,
     Kind.REOFFERED: None,
     Kind.CORRECTED: None,
+    Kind.PINNED: None,
+    Kind.UNPINNED: None,
 }
 
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 import uuid_utils.compat
 from django.contrib.gis.db import models
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import OpClass
+from django.contrib.postgres.indexes import BrinIndex, OpClass
 from django.db.models import Q
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now, Upper
@@ -76,6 +76,8 @@ class Order(models.Model):
     #: Pending, but its time has run out: no driver may take it until a dispatcher re-offers it.
     expired = models.BooleanField(default=False)
     driver = models.ForeignKey(Driver, on_delete=models.PROTECT, null=True, blank=True, related_name="orders")
+    #: A person decided over it: while pending it is not auto-assigned, while held the holder was chosen by hand.
+    pinned = models.BooleanField(default=False, db_default=False)
     #: Counts the changes; every change has exactly one OrderEvent with the same number.
     version = models.PositiveIntegerField(default=1)
 
@@ -143,6 +145,14 @@ class Order(models.Model):
             models.Index(fields=["integrator", "-created_at", "-id"], name="order_by_integrator"),
             models.Index(fields=["status", "-created_at", "-id"], name="order_by_status"),
             models.Index(fields=["-created_at", "-id"], name="order_newest_first"),
+            # The shift report: what was released in a range of time, for a few pages of index and next to nothing per write.
+            # multi: a handful of orders for next week does not widen the range of the pages they are on.
+            BrinIndex(
+                OpClass("release_at", name="timestamptz_minmax_multi_ops"),
+                name="order_by_release",
+                pages_per_range=16,
+                autosummarize=True,
+            ),
             models.Index(fields=["reference"], name="order_by_reference"),
             # The back office's search, as it is typed: any case, any collation, from the start.
             models.Index(OpClass(Upper("reference"), name="text_pattern_ops"), name="order_by_reference_start"),
@@ -171,20 +181,71 @@ class OrderContact(models.Model):
     notes = models.CharField(max_length=1000, blank=True)
     #: What the driver wrote when handing over. It may name the receiver, so it is here and not in the history.
     proof_note = models.CharField(max_length=300, blank=True, db_default="", editable=False)
+    #: Who took it, as the driver wrote it down.
+    recipient = models.CharField(max_length=100, blank=True, db_default="", editable=False)
+    #: There is a PIN that whoever receives it must say (DeliveryPin). The driver may know that, not which.
+    has_pin = models.BooleanField(db_default=False, default=False, editable=False)
 
     def __str__(self) -> str:
         # Never the name: this text ends up in logs and admin history.
         return f"contact of order {self.order_id}"
 
 
+class DeliveryPin(models.Model):
+    """What the receiver must say to be handed the order. A table of its own because no driver may read it, not even while
+    holding the order. Erased with the contact."""
+
+    contact = models.OneToOneField(OrderContact, on_delete=models.CASCADE, primary_key=True, related_name="pin")
+    digits = models.CharField(max_length=8)
+
+    def __str__(self) -> str:
+        return f"PIN of order {self.contact_id}"
+
+
+class ProofKind(models.TextChoices):
+    PHOTO = "photo"
+    SIGNATURE = "signature"
+
+
+class DeliveryProof(models.Model):
+    """A picture that a driver took at the door. The row is written after its file (orders/proofs.py); both are erased with
+    the contact. No driver may read it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="proofs")
+    driver = models.ForeignKey(Driver, on_delete=models.PROTECT, related_name="+", db_index=False)
+    #: The app's own name for it: the same one again keeps nothing more.
+    action_id = models.CharField(max_length=64)
+    kind = models.CharField(max_length=9, choices=ProofKind)
+    #: Below MEDIA_ROOT; says nothing about the order.
+    file = models.CharField(max_length=80, unique=True)
+    media_type = models.CharField(max_length=20)
+    #: Of the picture as it is kept, pixels.
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    #: By the device's clock; for explanation only.
+    taken_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering: ClassVar = ["created_at", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["driver", "action_id"], name="one_proof_per_action"),
+            models.CheckConstraint(condition=Q(kind__in=ProofKind.values), name="proof_kind_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of order {self.order_id}"
+
+
 class ContactAccess(models.Model):
-    """Somebody on the staff looked at a contact. Append-only, and kept when the contact is erased."""
+    """Somebody on the staff looked at a contact or a picture. Append-only, and kept when those are erased."""
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="+")
     actor_type = models.CharField(max_length=12, choices=[(t.value, t.value) for t in ActorType])
     actor_id = models.CharField(max_length=40)
     actor_name = models.CharField(max_length=100)
-    #: Through which door: `admin` or `api`.
+    #: Through which door: `admin` or `api`; `proof`: a picture, in the admin.
     via = models.CharField(max_length=12)
     at = models.DateTimeField(db_default=Now())
 
@@ -219,6 +280,22 @@ class OrderEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} v{self.version}"
+
+
+class SavedPlace(models.Model):
+    """A place that dispatchers know by name: a shop, a depot. Chosen in the form for a new order."""
+
+    name = models.CharField(max_length=100, unique=True)
+    #: WGS 84 (SRID 4326), longitude and latitude.
+    point = models.PointField(geography=True, srid=4326, spatial_index=False)
+    address = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class IdempotencyKey(models.Model):

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, When
 
 from drivers.errors import Invalid, NotFound
-from orders.models import Order, OrderEvent
+from orders.models import Order, OrderEvent, SavedPlace
 
 #: Events that one read of the feed looks at for an integrator's own: bounds how long a reader with few orders among
 #: very many waits. The answer's `next` moves on all the same.
@@ -89,3 +89,17 @@ def read_feed(*, after: FeedPosition = FEED_START, limit: int, integrator_id: in
     if len(events) == limit:
         end = FeedPosition(events[-1].txid, events[-1].pk)
     return FeedPage(events=events, next=end)
+
+
+#: Saved places that one look shows.
+PLACES_SHOWN = 20
+
+
+def places_like(part: str) -> list[SavedPlace]:
+    """Saved places with that part in their name or address, those whose name begins with it first; at most PLACES_SHOWN.
+    People keep a few hundred of them, so each is looked at."""
+    found = SavedPlace.objects.all()
+    if part:
+        found = found.filter(Q(name__icontains=part) | Q(address__icontains=part))
+    begins = Case(When(name__istartswith=part, then=0), default=1)
+    return list(found.order_by(begins, "name")[:PLACES_SHOWN])

@@ -18,7 +18,7 @@ from orders import changes
 from orders.actors import Actor
 from orders.errors import IdempotencyMismatch, OrderNotPending, VersionConflict
 from orders.lifecycle import Kind, Status
-from orders.models import ApiKey, IdempotencyKey, Integrator, Order, OrderContact, OrderEvent, Scope
+from orders.models import ApiKey, DeliveryPin, IdempotencyKey, Integrator, Order, OrderContact, OrderEvent, Scope
 
 #: Deadlines beyond this are a mistake of the sender.
 FARTHEST_RELEASE = timedelta(days=90)
@@ -43,6 +43,8 @@ class Contact:
     name: str
     phone: str
     notes: str = ""
+    #: 4 to 8 digits that the receiver must say; '': none; None: as it is.
+    pin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,12 @@ def create_order(*, new: NewOrder, actor: Actor, integrator_id: int | None = Non
     )
     check_deadlines(order, now=now)
     order.save(force_insert=True)
-    OrderContact.objects.create(order=order, name=new.contact.name, phone=new.contact.phone, notes=new.contact.notes)
+    given = new.contact
+    contact = OrderContact.objects.create(
+        order=order, name=given.name, phone=given.phone, notes=given.notes, has_pin=bool(given.pin)
+    )
+    if given.pin:
+        DeliveryPin.objects.create(contact=contact, digits=given.pin)
     facts = {"reference": order.reference, "expires_at": order.expires_at.isoformat()}
     event = changes.record(order, Kind.CREATED, actor, facts, at=now)
     return order, event
@@ -126,11 +133,7 @@ def correct_order(
     if order.status != Status.PENDING:
         raise OrderNotPending(status=order.status)
     changed = {name: value for name, value in corrections.items() if getattr(order, name) != value}
-    contact_changed = contact is not None and bool(
-        OrderContact.objects.filter(order=order)
-        .exclude(name=contact.name, phone=contact.phone, notes=contact.notes)
-        .update(name=contact.name, phone=contact.phone, notes=contact.notes)
-    )
+    contact_changed = contact is not None and _correct_contact(order, contact)
     if not changed and not contact_changed:
         return None
     preview = Order(**{name: getattr(order, name) for name in ("release_at", "auto_assign_at", "expires_at")})
@@ -141,6 +144,24 @@ def correct_order(
     # The history names what changed; values of the contact never leave its own table.
     names = sorted(changed) + (["contact"] if contact_changed else [])
     return changes.change(order, Kind.CORRECTED, actor, data={"fields": names}, **changed)
+
+
+def _correct_contact(order: Order, contact: Contact) -> bool:
+    """Whether anything is different now."""
+    contacts = OrderContact.objects.filter(order=order)
+    different = contacts.exclude(name=contact.name, phone=contact.phone, notes=contact.notes)
+    changed = bool(different.update(name=contact.name, phone=contact.phone, notes=contact.notes))
+    if contact.pin is None:
+        return changed
+    pins = DeliveryPin.objects.filter(contact=order.pk)
+    if not contact.pin:
+        removed, _ = pins.delete()
+        contacts.update(has_pin=False)
+        return changed or bool(removed)
+    if pins.filter(digits=contact.pin).exists() or not contacts.update(has_pin=True):
+        return changed
+    DeliveryPin.objects.update_or_create(contact_id=order.pk, defaults={"digits": contact.pin})
+    return True
 
 
 def check_version(order: Order, version: int | None) -> None:

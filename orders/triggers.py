@@ -90,6 +90,22 @@ ORDER_TRIGGERS = [
         + " END IF; RETURN NEW;",
     ),
     pgtrigger.Trigger(
+        # What a person decided the system leaves alone (orders/lifecycle.py). At commit, because who acted is in the event.
+        name="order_pin_holds",
+        operation=pgtrigger.Update,
+        when=pgtrigger.After,
+        timing=pgtrigger.Deferred,
+        condition=pgtrigger.Q(old__pinned=True) | pgtrigger.Q(new__pinned=True),
+        declare=[("who", "text")],
+        func="SELECT actor_type INTO who FROM orders_orderevent WHERE order_id = NEW.id AND version = NEW.version; "
+        "IF NOT OLD.pinned AND who NOT IN ('dispatcher', 'integrator') THEN "
+        + _refuse("order_pin_holds", "only a dispatcher pins an order")
+        + " END IF; IF OLD.pinned AND who = 'system'"
+        " AND (NOT NEW.pinned OR OLD.driver_id IS DISTINCT FROM NEW.driver_id) THEN "
+        + _refuse("order_pin_holds", "the system does not undo what a dispatcher decided")
+        + " END IF; RETURN NULL;",
+    ),
+    pgtrigger.Trigger(
         # At commit, because the event follows the change within the transaction.
         name="order_change_has_event",
         operation=pgtrigger.Insert | pgtrigger.Update,

@@ -1,5 +1,14 @@
 """The back office: doors for dispatchers and supervisors. An act calls one service per row and says what came of it."""
 
-from dispatch.admin import background, drivers, history, offers, orders, sign_ins
+from dispatch.admin import background, driver_messages, drivers, history, offers, orders, second_factors, sign_ins
 
-__all__ = ["background", "drivers", "history", "offers", "orders", "sign_ins"]
+__all__ = [
+    "background",
+    "driver_messages",
+    "drivers",
+    "history",
+    "offers",
+    "orders",
+    "second_factors",
+    "sign_ins",
+]

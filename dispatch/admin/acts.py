@@ -21,6 +21,21 @@ def assign(*, order_id: UUID, driver: int, actor: Actor, version: int | None = N
     return _assigned(services.assign_order(order_id=order_id, driver_id=driver, actor=actor, version=version))
 
 
+def reassign(*, order_id: UUID, driver: int, actor: Actor, version: int | None = None) -> str:
+    order = services.reassign_order(order_id=order_id, driver_id=driver, actor=actor, version=version)
+    return _assigned(order).replace("assigned", "moved", 1)
+
+
+def pin(*, order_id: UUID, actor: Actor, version: int | None = None) -> str:
+    services.pin_order(order_id=order_id, actor=actor, version=version)
+    return "pinned: it is not auto-assigned"
+
+
+def unpin(*, order_id: UUID, actor: Actor, version: int | None = None) -> str:
+    order = services.unpin_order(order_id=order_id, actor=actor, version=version)
+    return f"no longer pinned; {_lasts(order)}"
+
+
 def release(*, order_id: UUID, actor: Actor, reason: str = "", version: int | None = None) -> str:
     order = services.unassign_order(order_id=order_id, actor=actor, reason=reason, version=version)
     return f"taken back; {_offered(order)}"

@@ -25,12 +25,24 @@ HOW = {
     "auto": "matched by the system",
     "by_hand": "chosen by a dispatcher",
     "nearest": "nearest, asked for by a dispatcher",
+    "reassigned": "moved by a dispatcher",
+    "undo": "an act by hand was undone",
 }
 PASSED_OVER = {
     "busy": "somebody else was changing them",
     "no_room": "no room left",
     "other_order": "got another order in the same round",
     "farther": "farther",
+    "not_chosen": "not chosen",
+    "not_answered": "saw it, had not answered",
+    "not_seen": "had not seen it",
+    "at_capacity": "no room",
+    "silent": "not heard of",
+    "wrong_vehicle": "another vehicle is needed",
+    "declined": "had declined it",
+    "barred": "was relieved of it",
+    "suspended": "suspended",
+    "lapsed": "their offer had lapsed",
 }
 #: What an event's data says, in the order in which it is told: key → (label, how to write it).
 FACTS: dict[str, tuple[str, Any]] = {
@@ -60,7 +72,7 @@ class Considered:
     name: str
     distance: str
     position: str
-    load: int
+    load: str
     passed_over: str
     chosen: bool
 
@@ -99,9 +111,9 @@ def _told(event: OrderEvent, names: dict[int, str]) -> Told:
         candidates=[
             Considered(
                 name=names.get(row["driver"], f"driver {row['driver']}"),
-                distance=metres(row["distance_m"]),
+                distance=metres(row["distance_m"]) if "distance_m" in row else "–",
                 position=span(row["position_age_s"]) if row.get("position_age_s") is not None else "–",
-                load=row["load"],
+                load=str(row["load"]) if row.get("load") is not None else "–",
                 passed_over=PASSED_OVER.get(row.get("passed_over", ""), row.get("passed_over", "")),
                 chosen="passed_over" not in row,
             )

@@ -34,6 +34,9 @@ PENDING = frozenset({Status.PENDING})
 VERBS: dict[str, Verb] = {
     "assign-nearest": Verb(acts.assign_to_nearest, ActForm, PENDING),
     "assign": Verb(acts.assign, AssignForm, PENDING),
+    "pin": Verb(acts.pin, ActForm, PENDING),
+    "unpin": Verb(acts.unpin, ActForm, PENDING),
+    "reassign": Verb(acts.reassign, AssignForm, frozenset({Status.ASSIGNED})),
     "unassign": Verb(acts.release, ReasonForm, frozenset({Status.ASSIGNED})),
     "reoffer": Verb(acts.reoffer, ActForm, PENDING),
     "extend": Verb(acts.extend, ExtendForm, PENDING),
@@ -46,10 +49,12 @@ def page(order: Order, *, may_act: bool, contact: OrderContact | None) -> dict[s
     verbs = [name for name, verb in VERBS.items() if may_act and order.status in verb.shown_when]
     if order.expired and "extend" in verbs:
         verbs.remove("extend")
+    if "pin" in verbs:
+        verbs.remove("pin" if order.pinned else "unpin")
     offers = Offer.objects.filter(order=order).select_related("driver").order_by("distance_m", "id")
     shown = list(offers[: OFFERS_SHOWN + 1])
     events = order.events.order_by("-version")
-    choice = DriverChoice() if "assign" in verbs else None
+    choice = DriverChoice() if {"assign", "reassign"} & set(verbs) else None
     return {
         "order": order,
         "badges": status_badges(order),

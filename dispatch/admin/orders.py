@@ -29,6 +29,7 @@ from orders import actors
 from orders.contacts import look_at_contact
 from orders.lifecycle import Status
 from orders.models import Order
+from orders.proofs import look_at_proof
 
 #: How much "extend" in the list gives; an order's own page lets one choose.
 EXTEND_MINUTES = 5
@@ -49,7 +50,7 @@ class OrderAdmin(BatonAdmin[Order]):
     sortable_by = ["age"]
     search_fields = ["reference"]
     search_help_text = HELP
-    actions = ["assign_to_nearest", "release", "reoffer", "extend", "cancel"]
+    actions = ["assign_to_nearest", "release", "reoffer", "extend", "pin", "unpin", "cancel"]
     change_form_template = "admin/orders/order/page.html"
     add_form_template = "admin/change_form.html"
 
@@ -152,6 +153,14 @@ class OrderAdmin(BatonAdmin[Order]):
     def extend(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:
         self._for_each(request, queryset, "Extend", partial(acts.extend, minutes=EXTEND_MINUTES))
 
+    @admin.action(description="Pin (hold out of auto-assignment)", permissions=["dispatch"])
+    def pin(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:
+        self._for_each(request, queryset, "Pin", acts.pin)
+
+    @admin.action(description="Unpin", permissions=["dispatch"])
+    def unpin(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:
+        self._for_each(request, queryset, "Unpin", acts.unpin)
+
     @admin.action(description="Cancel…", permissions=["dispatch"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse | None:
         """Asks for the reason first, and cancels each order only as it was shown there."""
@@ -184,7 +193,33 @@ class OrderAdmin(BatonAdmin[Order]):
         act = path(
             "<path:object_id>/act/<slug:verb>/", self.admin_site.admin_view(self.act_view), name="orders_order_act"
         )
-        return [act, *super().get_urls()]
+        proof = path(
+            "<path:object_id>/proofs/<uuid:proof_id>/",
+            self.admin_site.admin_view(self.proof_view),
+            name="orders_order_proof",
+        )
+        return [act, proof, *super().get_urls()]
+
+    def proof_view(self, request: HttpRequest, object_id: str, proof_id: UUID) -> HttpResponse:
+        """A picture from the door, for whoever may see customers; that they looked goes on record."""
+        if request.method not in {"GET", "HEAD"}:
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        if not (self.has_view_permission(request) and request.user.has_perm("orders.view_ordercontact")):
+            raise PermissionDenied
+        order = self.get_object(request, unquote(object_id))
+        looked = look_at_proof(order_id=order.pk, proof_id=proof_id, actor=actor_of(request)) if order else None
+        if looked is None:
+            raise Http404
+        proof, content = looked
+        return HttpResponse(
+            content,
+            content_type=proof.media_type,
+            headers={
+                "Content-Disposition": f'inline; filename="{proof.kind}-{proof.pk}.jpg"',
+                "X-Content-Type-Options": "nosniff",
+                "Content-Security-Policy": "default-src 'none'; sandbox",
+            },
+        )
 
     @method_decorator(csrf_protect)
     def act_view(self, request: HttpRequest, object_id: str, verb: str) -> HttpResponse:
@@ -288,6 +323,7 @@ class OrderAdmin(BatonAdmin[Order]):
                 return HttpResponseRedirect(self._back_to(request, order))
         shown = order_page.page(order, may_act=self.has_dispatch_permission(request), contact=contact)
         extra = {**shown, "may_correct": may_correct, "may_see_contact": may_see_contact, "asked": asked}
+        extra["proofs"] = list(order.proofs.all()) if asked else []
         extra["media"] = self.media + form.media + shown["media"]
         return self._render(request, form, form_url, order=order, extra=extra)
 

@@ -67,9 +67,10 @@ def status_badges(order: Order) -> SafeString:
     """The state, and what a dispatcher should notice about it."""
     status = badge(f"status-{order.status}", order.get_status_display())
     expired = badge("attention", "expired") if order.expired else ""
+    pinned = badge("pinned", "chosen by hand" if order.driver_id else "pinned") if order.pinned else ""
     urgent = badge("priority", f"priority {order.priority}") if order.priority and not order.is_final else ""
     vehicle = badge("vehicle", order.vehicle) if order.vehicle else ""
-    return format_html("{} {} {} {}", status, expired, urgent, vehicle)
+    return format_html("{} {} {} {} {}", status, expired, pinned, urgent, vehicle)
 
 
 def label_of(order_id: object, reference: str) -> str:

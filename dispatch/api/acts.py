@@ -12,7 +12,7 @@ from dispatch.api.base import DriverView
 from dispatch.api.driver import show_order
 from dispatch.services import Done, Tap
 from drivers.errors import NotFound
-from drivers.http import DeviceTime, StrictSerializer, Text, checked
+from drivers.http import DeviceTime, Pin, StrictSerializer, Text, checked
 
 
 def order_for_driver(driver_id: int, order_id: UUID) -> dict[str, Any]:
@@ -37,6 +37,13 @@ class FailSerializer(TapSerializer):
 class ProofSerializer(StrictSerializer):
     kind = serializers.ChoiceField(choices=["photo", "signature", "pin", "name", "none"])
     note = Text(max_length=300, allow_blank=True, default="")
+    recipient = Text(max_length=100, allow_blank=True, default="", help_text="The name of whoever took it.")
+    pin = Pin(required=False, help_text="With the kind `pin`: what the receiver said.")
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        if "pin" in given and given["kind"] != "pin":
+            raise serializers.ValidationError({"pin": "Only with the kind pin."})
+        return given
 
 
 class DeliverSerializer(TapSerializer):
@@ -95,6 +102,8 @@ class DeliverView(ActView):
             tap=tap,
             proof={"kind": proof["kind"]} if proof else None,
             note=proof.get("note", ""),
+            recipient=proof.get("recipient", ""),
+            pin=proof.get("pin", ""),
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 from drivers.models import Vehicle
 from orders.actors import ActorType
 from orders.lifecycle import Kind, Status
+from orders.models import ProofKind
 
 Schema = dict[str, Any]
 
@@ -98,18 +99,48 @@ COMPONENTS: Final[dict[str, Schema]] = {
     "Position": document("Degrees, WGS 84.", **_POSITION),
     "Area": document("Roughly where: a place rounded to about a kilometre.", **_POSITION),
     "Contact": document("The customer.", name=STRING, phone=STRING, notes=STRING),
+    "DriverContact": document(
+        "The customer, for the driver who holds the order.",
+        name=STRING,
+        phone=STRING,
+        notes=STRING,
+        has_pin={**TRUTH, "description": "The receiver has a PIN, to be given as the proof `pin`."},
+    ),
+    "Proof": document(
+        "A picture as it is kept: upright, at most 2000 pixels wide and high, without place or device.",
+        id=UUID,
+        kind={"type": "string", "enum": list(ProofKind.values)},
+        width=count(1),
+        height=count(1),
+    ),
+    "PushKey": document(
+        "For Web Push.",
+        public_key=nullable(STRING, "What to subscribe with (`applicationServerKey`); null: push is off here."),
+    ),
+    "Figures": document(
+        "A driver's day.",
+        date={"type": "string", "format": "date"},
+        delivered=count(0),
+        failed=count(0),
+        released=count(0, description="Given back before they were picked up."),
+        payouts=listed(document(currency=CURRENCY, amount=MONEY), "Of what was delivered, one sum for each currency."),
+    ),
     "Order": document(
         "An order, for the integrator whose it is and for dispatchers.",
         **_ORDER,
         reference={**STRING, "description": "The sender's own number for it."},
         dropoff=ref("Place"),
         metadata={"type": "object", "description": "The sender's own.", "additionalProperties": True},
+        pinned={
+            **TRUTH,
+            "description": "A dispatcher decided over it by hand: the system does not assign it otherwise.",
+        },
         optional={"contact": ref("Contact")},
     ),
     "DriverOrder": document(
         "An order as a driver may see it: until they hold it only roughly where it goes, and never who it is for.",
         **_ORDER,
-        contact=nullable(ref("Contact"), "Only while the driver holds the order."),
+        contact=nullable(ref("DriverContact"), "Only while the driver holds the order."),
         optional={"reference": STRING, "dropoff": ref("Place"), "dropoff_area": ref("Area")},
     ),
     "OrderLetGo": document(
@@ -206,5 +237,6 @@ COMPONENTS: Final[dict[str, Schema]] = {
         server_time=TIME,
         offers=listed(ref("Offer"), "Nearest first."),
         active=listed(ref("DriverOrder"), "Orders in hand, oldest first."),
+        messages=listed(ref("Message"), "What dispatchers wrote and the driver has not read, oldest first."),
     ),
 }

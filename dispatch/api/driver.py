@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from typing import Any
 
 from django.utils.http import parse_etags
@@ -11,12 +12,17 @@ from rest_framework.serializers import ValidationError
 
 from dispatch import representations, selectors, services
 from dispatch.api.base import DriverView
-from dispatch.api.queries import check_names
+from dispatch.api.queries import BIGGEST, check_names
 from drivers.access import as_driver
 from drivers.clock import database_now
+from drivers.errors import Invalid, NotFound
 from drivers.http import DeviceTime, Number, StrictSerializer, YesNo, checked, page_of, rfc3339
 from drivers.services import Position
 from orders.models import Order
+
+#: Minutes; the farthest there is, and a little.
+MOST_EAST = 15 * 60
+OFFSET = re.compile(r"-?[0-9]{1,4}")
 
 
 def profile(driver_id: int) -> dict[str, Any]:
@@ -89,6 +95,7 @@ class SyncView(DriverView):
         shown = {
             "offers": [representations.offer_for_driver(offer) for offer in truth.offers],
             "active": [show_order(order) for order in truth.active],
+            "messages": [representations.message(message) for message in truth.messages],
         }
         digest = hashlib.blake2b(json.dumps([self.driver.pk, shown]).encode(), digest_size=16).hexdigest()
         etag = f'"{digest}"'
@@ -108,6 +115,50 @@ class HistoryView(DriverView):
             mine = Order.objects.filter(driver_id=driver_id).select_related("contact")
             page = page_of(mine, request, show_order)
         return Response(page)
+
+
+class MessagesView(DriverView):
+    """What dispatchers wrote to the driver, newest first, the latest 50."""
+
+    def get(self, request: Request) -> Response:
+        check_names(request)
+        told = selectors.messages_of_driver(driver_id=self.driver.pk)
+        return Response({"results": [representations.message(message) for message in told]})
+
+
+class MessageReadView(DriverView):
+    def post(self, request: Request, message_id: int) -> Response:
+        checked(StrictSerializer, request.data)
+        if message_id > BIGGEST:
+            raise NotFound
+        message = services.mark_message_read(message_id=message_id, driver_id=self.driver.pk)
+        return Response(representations.message(message))
+
+
+class FiguresView(DriverView):
+    """What the driver did today, wherever they are: the app says how far its clock is from UTC."""
+
+    def get(self, request: Request) -> Response:
+        check_names(request, "tz_offset_minutes")
+        figures = selectors.figures_of(driver_id=self.driver.pk, minutes_east=_offset(request))
+        payouts = [{"currency": currency, "amount": f"{amount:.2f}"} for currency, amount in figures.payouts]
+        return Response(
+            {
+                "date": figures.date.isoformat(),
+                "delivered": figures.delivered,
+                "failed": figures.failed,
+                "released": figures.released,
+                "payouts": payouts,
+            }
+        )
+
+
+def _offset(request: Request) -> int:
+    """Minutes east of UTC: 120 in Berlin in summer, -420 in San Francisco. Raises Invalid."""
+    text = request.query_params.get("tz_offset_minutes", "0")
+    if not OFFSET.fullmatch(text) or not -MOST_EAST <= int(text) <= MOST_EAST:
+        raise Invalid(tz_offset_minutes=f"Must be a whole number from -{MOST_EAST} to {MOST_EAST}.")
+    return int(text)
 
 
 def show_order(order: Order) -> dict[str, Any]:

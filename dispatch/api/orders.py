@@ -23,7 +23,7 @@ from dispatch.api.queries import check_names, choice_param, text_param
 from dispatch.selectors import order_for_driver
 from drivers.authentication import driver_of
 from drivers.errors import Invalid
-from drivers.http import PlaceSerializer, StrictSerializer, Text, Time, Whole, checked, page_of
+from drivers.http import Pin, PlaceSerializer, StrictSerializer, Text, Time, Whole, checked, page_of
 from drivers.models import DeviceToken, Vehicle
 from orders.contacts import look_at_contact
 from orders.lifecycle import Status
@@ -83,6 +83,11 @@ class ContactSerializer(StrictSerializer):
     name = Text(max_length=100)
     phone = Text(max_length=32)
     notes = Text(max_length=1000, allow_blank=True, default="")
+    pin = Pin(
+        allow_blank=True,
+        default="",
+        help_text="4 to 8 digits that the receiver must say to be handed the order. Never shown to anybody again.",
+    )
 
 
 class _Details(StrictSerializer):

@@ -31,18 +31,28 @@ class Grant(Enum):
     DISPATCH = auto()
     #: See all drivers, where they are and what they carry.
     WATCH = auto()
+    #: Read everybody's orders, their stories and the saved places; act from the console, as the other grants allow.
+    CONSOLE = auto()
+    #: Put drivers on and off duty.
+    DUTY = auto()
+    #: Write to drivers, and read what was written.
+    MESSAGE = auto()
 
 
 OF_SCOPE: Final[dict[str, frozenset[Grant]]] = {
     Scope.ORDERS_READ: frozenset({Grant.READ}),
     Scope.ORDERS_WRITE: frozenset({Grant.PLACE, Grant.AMEND}),
-    Scope.DISPATCH: frozenset({Grant.READ, Grant.AMEND, Grant.DISPATCH, Grant.WATCH}),
+    Scope.DISPATCH: frozenset(
+        {Grant.READ, Grant.AMEND, Grant.DISPATCH, Grant.WATCH, Grant.CONSOLE, Grant.DUTY, Grant.MESSAGE}
+    ),
 }
 OF_PERMISSION: Final[dict[str, frozenset[Grant]]] = {
-    "orders.view_order": frozenset({Grant.READ}),
+    "orders.view_order": frozenset({Grant.READ, Grant.CONSOLE}),
     "orders.add_order": frozenset({Grant.PLACE}),
     "orders.dispatch_order": frozenset({Grant.AMEND, Grant.DISPATCH}),
     "drivers.view_driver": frozenset({Grant.WATCH}),
+    "drivers.duty_driver": frozenset({Grant.DUTY}),
+    "dispatch.add_message": frozenset({Grant.MESSAGE}),
 }
 
 

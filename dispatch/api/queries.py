@@ -15,6 +15,7 @@ from drivers.http import MAX_PAGE_SIZE, PAGE_SIZE, storable, whole_param
 #: PostgreSQL's bigint.
 BIGGEST = 2**63 - 1
 CURSOR = re.compile(r"-?\d{1,19}(,-?\d{1,19})*", re.ASCII)
+COORDINATE = re.compile(r"-?\d{1,3}(\.\d{1,20})?", re.ASCII)
 DECIMAL = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 
 Row = TypeVar("Row", bound=Model)
@@ -50,6 +51,15 @@ def decimal_param(request: Request, name: str, default: float, *, above: float, 
     number = float(text) if DECIMAL.fullmatch(text) else above
     if not above < number <= maximum:
         raise Invalid(**{name: f"Must be a number above {above:g} and at most {maximum:g}."})
+    return number
+
+
+def coordinate_param(request: Request, name: str, limit: int) -> float:
+    """Degrees from -limit to limit; must be given. Raises Invalid naming it."""
+    text = request.query_params.get(name, "")
+    number = float(text) if COORDINATE.fullmatch(text) else limit + 1.0
+    if not -limit <= number <= limit:
+        raise Invalid(**{name: f"Must be a number of degrees from -{limit} to {limit}."})
     return number
 
 

@@ -7,11 +7,12 @@ from typing import Any, Final
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.views import APIView
 
-from dispatch.api import acts, auth, dispatcher, driver, events, orders
+from dispatch.api import acts, auth, dispatcher, driver, events, orders, proofs, push
 from dispatch.api.documents import Schema, ref
 from dispatch.api.principals import OF_PERMISSION, OF_SCOPE, Door
 from drivers.http import MAX_PAGE_SIZE, PAGE_SIZE, StrictSerializer
 from orders.lifecycle import Status
+from orders.models import ProofKind
 
 DRIVER_TOKEN: Final = "driverToken"  # noqa: S105 (a name, not a secret)
 API_KEY: Final = "apiKey"
@@ -46,6 +47,7 @@ TAGS: Final = [
     {"name": "orders", "description": "The intake, for integrators and dispatchers."},
     {"name": "events", "description": "What happened."},
     {"name": "dispatch", "description": "The console's verbs, also for scripts."},
+    {"name": "console", "description": "What the console itself does and reads."},
 ]
 
 
@@ -61,6 +63,8 @@ class Call:
     answer: tuple[str, ...] = ()
     status: int = 200
     body: type[StrictSerializer] | None = None
+    #: Media types of a body that is not JSON.
+    media: tuple[str, ...] = ()
     parameters: tuple[OpenApiParameter, ...] = ()
     #: Codes that this call can be refused with, besides those that go without saying.
     codes: tuple[str, ...] = ()
@@ -75,8 +79,10 @@ class Call:
         return {"oneOf": refs} if len(refs) > 1 else refs[0] if refs else None
 
 
-def query(name: str, schema: Any, description: str) -> OpenApiParameter:
-    return OpenApiParameter(name=name, type=schema, location=OpenApiParameter.QUERY, description=description)
+def query(name: str, schema: Any, description: str, *, required: bool = False) -> OpenApiParameter:
+    return OpenApiParameter(
+        name=name, type=schema, location=OpenApiParameter.QUERY, description=description, required=required
+    )
 
 
 def answered(name: str, description: str, *statuses: int) -> OpenApiParameter:
@@ -225,6 +231,53 @@ CALLS: Final[dict[type[APIView], dict[str, Call]]] = {
             about="Offers and orders in hand. The ETag covers all but `server_time`.",
         )
     },
+    driver.FiguresView: {
+        "GET": Call(
+            id="own_figures",
+            tag="driver",
+            summary="Today's figures",
+            who=(DRIVER_TOKEN,),
+            answer=("Figures",),
+            parameters=(
+                query(
+                    "tz_offset_minutes",
+                    {"type": "integer", "minimum": -driver.MOST_EAST, "maximum": driver.MOST_EAST, "default": 0},
+                    "The device's zone, in minutes east of UTC (JavaScript's `-getTimezoneOffset()`): when today began.",
+                ),
+            ),
+            about="What the driver delivered, failed and gave back today, and what was paid for it.",
+        )
+    },
+    push.PushView: {
+        "GET": Call(
+            id="push_key",
+            tag="driver",
+            summary="The key for Web Push",
+            who=(DRIVER_TOKEN,),
+            answer=("PushKey",),
+            about="What a browser needs to subscribe.",
+        ),
+        "POST": Call(
+            id="subscribe",
+            tag="driver",
+            summary="Wake this device",
+            who=(DRIVER_TOKEN,),
+            status=204,
+            body=push.SubscriptionSerializer,
+            codes=("not_found",),
+            about="From now on the device is told of offers that none of the driver's sockets took, until it signs out. The "
+            "same endpoint again takes the place of the first. `not_found`: push is off here.",
+        ),
+        "DELETE": Call(
+            id="unsubscribe",
+            tag="driver",
+            summary="Wake this device no more",
+            who=(DRIVER_TOKEN,),
+            status=204,
+            body=push.EndpointSerializer,
+            about="An endpoint that is not known is fine.",
+        ),
+    },
     driver.HistoryView: {
         "GET": Call(
             id="own_orders",
@@ -268,7 +321,13 @@ CALLS: Final[dict[type[APIView], dict[str, Call]]] = {
         acts.PickUpView, "pick_up", "Pick up", "order_not_pending", "order_cancelled", about="The driver has the goods."
     ),
     acts.DeliverView: _act(
-        acts.DeliverView, "deliver", "Deliver", "order_not_pending", "order_cancelled", about="Handed over, with proof."
+        acts.DeliverView,
+        "deliver",
+        "Deliver",
+        "order_not_pending",
+        "order_cancelled",
+        about="Handed over, with proof. If the receiver has a PIN, a proof of the kind `pin` must have it: another one is "
+        "`invalid` (`proof.pin`), and too many are `throttled`. A picture follows by itself (`…/proofs/`).",
     ),
     acts.FailView: _act(
         acts.FailView,
@@ -278,6 +337,32 @@ CALLS: Final[dict[type[APIView], dict[str, Call]]] = {
         "order_cancelled",
         about="Picked up, but it could not be handed over, and why.",
     ),
+    proofs.ProofsView: {
+        "POST": Call(
+            id="keep_proof",
+            tag="driver's orders",
+            summary="A picture as proof",
+            who=(DRIVER_TOKEN,),
+            status=201,
+            answer=("Proof",),
+            media=tuple(parser.media_type for parser in proofs.ProofsView.parser_classes),
+            parameters=(
+                query("kind", {"type": "string", "enum": ProofKind.values}, "What it is a picture of.", required=True),
+                query(
+                    "action_id",
+                    {"type": "string", "minLength": 1, "maxLength": 64},
+                    "The app's own name for it: the same one again keeps nothing more.",
+                    required=True,
+                ),
+                query("taken_at", {"type": "string", "format": "date-time"}, "By the device's clock; decides nothing."),
+                answered("Idempotent-Replayed", REPLAYED, 201),
+            ),
+            codes=("order_not_pending", "order_cancelled", "idempotency_mismatch"),
+            about="The picture itself is the body, at most 5 MB and 25 million pixels. It may come any time from the "
+            "pick-up to a week after the order was delivered or failed; delivering never waits for it. What is kept is made "
+            "anew from its pixels: upright, at most 2000 pixels wide and high, without place or device.",
+        )
+    },
     orders.OrdersDoor: {
         "GET": Call(
             id="list_orders",

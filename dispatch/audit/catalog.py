@@ -28,11 +28,20 @@ SECURED: Final[dict[str, bool]] = {
     "orders_orderevent": False,
     "orders_idempotencykey": False,
     "orders_contactaccess": False,
+    "drivers_dutychange": False,
+    "dispatch_reportquarter": False,
     "dispatch_offer": True,
     "dispatch_actionreceipt": False,
+    "dispatch_undo": False,
+    "dispatch_message": True,
+    "dispatch_progress": False,
+    "orders_savedplace": False,
 }
 #: Triggers that no model declares: (table, name).
-PLAIN_TRIGGERS: Final = [("drivers_driver", "driver_capacity_covers_load")]
+PLAIN_TRIGGERS: Final = [
+    ("drivers_driver", "driver_capacity_covers_load"),
+    ("orders_order", "order_respects_refusals"),
+]
 
 
 def own_models() -> list[type[models.Model]]:

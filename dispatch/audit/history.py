@@ -17,11 +17,14 @@ CHECKS: Final = [
     Check("moves_are_legal", "Every event was allowed in the state that its order was in."),
     Check("versions_have_no_gaps", "The events of an order are numbered 1, 2, 3 … without a gap."),
     Check("histories_begin_with_created", "Every history begins with `created`, which comes once."),
-    Check("rows_equal_their_history", "Replaying its events gives each order's status, holder, version and times."),
+    Check(
+        "rows_equal_their_history", "Replaying its events gives each order's status, holder, pin, version and times."
+    ),
     Check("events_name_the_holder", "Whoever accepted, released, picked up or finished an order held it."),
     Check(
         "no_assignment_after_the_deadline", "No order was assigned while expired or at or past its round's deadline."
     ),
+    Check("pins_were_respected", "Only people pinned an order, and no act of the system ended or overrode that."),
     Check("capacity_was_never_exceeded", "No driver ever held more orders than the capacity at that moment."),
     Check(
         "accepted_offers_are_assignments", "An offer is accepted exactly when its driver holds the order by accepting."
@@ -54,6 +57,7 @@ _VERBS: Final = {
     "deliver": Kind.DELIVERED,
     "fail": Kind.FAILED,
 }
+_PINNING = _kinds(Kind.ASSIGNED, Kind.RELEASED, Kind.PINNED, Kind.UNPINNED)
 _NUMBER = "'^[0-9]{1,18}$'"
 _TIME = r"'^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d$'"
 
@@ -65,6 +69,7 @@ def _micros(time: str) -> str:
 WALK: Final = f"""
 event AS (
     SELECT id, order_id, version, kind, at, actor_type, actor_id, data->>'how' AS how,
+           coalesce(data->>'pinned' = 'true', false) AS pins,
            {_STATUS_AFTER} END AS status,
            CASE WHEN data->>'driver' ~ {_NUMBER} THEN (data->>'driver')::bigint END AS driver,
            CASE WHEN data->>'capacity' ~ {_NUMBER} THEN (data->>'capacity')::bigint END AS capacity,
@@ -81,13 +86,15 @@ carried AS (
                FILTER (WHERE kind IN ({_kinds(Kind.ASSIGNED, Kind.RELEASED)})) OVER before AS held,
            max(ARRAY[version, (kind = '{Kind.EXPIRED}')::int])
                FILTER (WHERE status IS NOT NULL OR kind IN ({_kinds(Kind.EXPIRED, Kind.REOFFERED)})) OVER before AS lapse,
+           max(ARRAY[version, pins::int]) FILTER (WHERE kind IN ({_PINNING})) OVER before AS pin,
            max(ARRAY[version, {_micros("deadline")}]) FILTER (WHERE deadline IS NOT NULL) OVER before AS due
     FROM event
     WINDOW earlier AS (PARTITION BY order_id ORDER BY version),
            before AS (PARTITION BY order_id ORDER BY version ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ),
 walk AS MATERIALIZED (
-    SELECT id, order_id, version, kind, at, actor_type, actor_id, how, status, driver, capacity, version_before, is_last,
+    SELECT id, order_id, version, kind, at, actor_type, actor_id, how, status, driver, capacity, version_before, is_last, pins,
+           coalesce(pin[2], 0) = 1 AS pinned_before,
            was[2] AS status_before, was[3] AS status_since, nullif(held[2], 0) AS holder_before, held[3] = 1 AS by_accepting,
            held[4] AS holder_since, coalesce(lapse[2], 0) = 1 AS expired_before, due[2] AS deadline_before
     FROM carried
@@ -100,7 +107,8 @@ final AS (
            CASE kind WHEN '{Kind.ASSIGNED}' THEN how = 'accepted' ELSE by_accepting END AS by_accepting,
            CASE kind WHEN '{Kind.ASSIGNED}' THEN {_micros("at")} ELSE holder_since END AS holder_since,
            CASE WHEN kind = '{Kind.EXPIRED}' THEN true
-                WHEN status IS NOT NULL OR kind = '{Kind.REOFFERED}' THEN false ELSE expired_before END AS expired
+                WHEN status IS NOT NULL OR kind = '{Kind.REOFFERED}' THEN false ELSE expired_before END AS expired,
+           CASE WHEN kind IN ({_PINNING}) THEN pins ELSE pinned_before END AS pinned
     FROM walk WHERE is_last
 )
 """
@@ -141,6 +149,11 @@ EVENT_RULES: Final[dict[str, tuple[str, str]]] = {
         f"""CASE WHEN expired_before THEN 'assigned while expired'
             ELSE format('assigned %s s after its deadline', ({_micros("at")} - deadline_before) / 1000000.0) END""",
     ),
+    "pins_were_respected": (
+        f"""pins AND actor_type IN ('system', 'driver')
+            OR pinned_before AND actor_type = 'system' AND kind IN ({_PINNING})""",
+        "format('by %s while %s', actor_type, CASE WHEN pinned_before THEN 'pinned' ELSE 'not pinned' END)",
+    ),
 }
 
 _SAID = "format('order %s, event %s (%s): %s', order_id, version, kind, {text})"
@@ -148,14 +161,14 @@ _SAID = "format('order %s, event %s (%s): %s', order_id, version, kind, {text})"
 #: Check → a query of `(check, text)` over `walk` and `final`.
 QUERIES: Final[dict[str, str]] = {
     "rows_equal_their_history": f"""
-        SELECT format('order %s: the row says %s, driver %s, version %s%s; its history %s, driver %s, version %s%s',
+        SELECT format('order %s: the row says %s, driver %s, version %s%s%s; its history %s, driver %s, version %s%s%s',
                       coalesce(o.id, f.order_id), o.status, coalesce(o.driver_id::text, 'none'), o.version,
-                      CASE WHEN o.expired THEN ', expired' END,
+                      CASE WHEN o.expired THEN ', expired' END, CASE WHEN o.pinned THEN ', pinned' END,
                       coalesce({_STATUS_NAMES}[f.status], 'nothing'), coalesce(f.holder::text, 'none'), f.version,
-                      CASE WHEN f.expired THEN ', expired' END)
+                      CASE WHEN f.expired THEN ', expired' END, CASE WHEN f.pinned THEN ', pinned' END)
         FROM orders_order o FULL JOIN final f ON f.order_id = o.id
         WHERE o.id IS NULL OR f.order_id IS NULL OR o.status <> {_STATUS_NAMES}[f.status] OR o.version <> f.version
-           OR o.driver_id IS DISTINCT FROM f.holder OR o.expired <> f.expired
+           OR o.driver_id IS DISTINCT FROM f.holder OR o.expired <> f.expired OR o.pinned <> f.pinned
            OR f.holder IS NOT NULL AND {_micros("o.assigned_at")} IS DISTINCT FROM f.holder_since
            OR o.status <> '{Status.PENDING}' AND f.status_since IS DISTINCT FROM {
         _micros(

@@ -5,7 +5,7 @@ from typing import Final
 from django.db import connection
 
 from dispatch.audit.report import Breach, Check
-from orders.lifecycle import FINAL, HELD, Status
+from orders.lifecycle import FINAL, HELD, Kind, Status
 
 #: How long the expiry sweep may owe an order its flag. It takes 1.5 s as a rule, 10 s when its process was just killed.
 SWEEP_OWES_SECONDS: Final = 15
@@ -22,10 +22,15 @@ CHECKS: Final = [
         "Every state that an order is in or went through has its time; no other state has one.",
     ),
     Check("expired_orders_are_pending", "Only pending orders are expired."),
+    Check(
+        "refusals_were_respected",
+        "Nobody holds an order that they were relieved of, and nobody holds one by the system's act that they declined.",
+    ),
     Check("everybody_has_one_presence", "Every driver has a presence."),
 ]
 
 _HAS_DRIVER = ", ".join(f"'{status}'" for status in sorted({*HELD, Status.DELIVERED, Status.FAILED}))
+_HELD = ", ".join(f"'{status}'" for status in sorted(HELD))
 _FINAL_TIMES = " OR ".join(f"(o.status = '{status}') <> (o.{status}_at IS NOT NULL)" for status in sorted(FINAL))
 
 #: Check → a query of `(text)`.
@@ -61,6 +66,13 @@ QUERIES: Final[dict[str, str]] = {
     "expired_orders_are_pending": f"""
         SELECT format('order %s is %s and expired', o.id, o.status)
         FROM orders_order o WHERE o.expired AND o.status <> '{Status.PENDING}'
+    """,
+    "refusals_were_respected": f"""
+        SELECT format('order %s: held by driver %s, whose offer is %s', o.id, o.driver_id, f.status)
+        FROM orders_order o JOIN dispatch_offer f ON f.order_id = o.id AND f.driver_id = o.driver_id
+        WHERE o.status IN ({_HELD}) AND (f.status = 'barred' OR f.status = 'declined' AND (
+            SELECT e.actor_type FROM orders_orderevent e WHERE e.order_id = o.id AND e.kind = '{Kind.ASSIGNED}'
+            ORDER BY e.version DESC LIMIT 1) = 'system')
     """,
     "everybody_has_one_presence": """
         SELECT format('driver %s (%s)', d.id, d.name)

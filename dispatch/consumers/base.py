@@ -22,6 +22,7 @@ from dispatch.consumers import frames
 from dispatch.consumers.frames import SUBPROTOCOL, Close
 from dispatch.errors import NotFromHere, TooLarge
 from drivers.errors import DomainError, Invalid, Throttled
+from drivers.limits import network_of
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ CLOSE_SECONDS = 5.0
 #: And how long the server has to end a connection that was refused.
 REFUSAL_SECONDS = 2.0
 
+#: Frames in the backlog besides those of the largest snapshot: more, and the client is too slow.
+BACKLOG_ALLOWED = 200
 
 #: What sending raises when the client has gone, or when the server is closing the connection by itself.
 GONE = (OSError, RuntimeError)
@@ -58,6 +61,8 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
         super().__init__()
         self.is_closing = False
         self.outgoing: deque[Push] = deque()
+        #: What may wait: written when nothing else is left to write.
+        self.backlog: deque[str] = deque()
         #: While a snapshot is being read, pushes wait here, so that the snapshot is delivered first.
         self.held: list[Push] | None = None
         self._writer: asyncio.Task[None] | None = None
@@ -84,6 +89,9 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
     async def snapshot(self) -> Push:
         """The whole truth as a frame, and the orders that it offers for the first time."""
         raise NotImplementedError
+
+    async def after_snapshot(self) -> None:
+        """Whatever follows the snapshot, after it was queued."""
 
     async def take(self, text: str) -> None:
         """A frame from the client. Raises DomainError."""
@@ -121,8 +129,9 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
             await self.identify()
         except Exception as error:
             problem = frames.problem_of(error)
-            # 403 whatever it is that they lack; 503 if it is we who cannot tell.
-            await refuse(problem, problem["status"] if problem["status"] >= 500 else 403, self._receive, self.base_send)
+            # 403 whatever it is that they lack; 503 if it is we who cannot tell, 429 if they ask too often.
+            status = problem["status"] if problem["status"] >= 500 or problem["status"] == 429 else 403
+            await refuse(problem, status, self._receive, self.base_send)
             raise StopConsumer from None
         await self.accept(SUBPROTOCOL if offered else None)
         # Found by the hub first, read second: what happens in between is held back and follows the snapshot.
@@ -180,19 +189,33 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
             self.shut(Close.TOO_SLOW, drain=False)
             return
         self.outgoing.append((text, offers))
+        self._start_writing()
+
+    def trickle(self, texts: Sequence[str]) -> None:
+        """Send frames whenever there is nothing else to send; never waits."""
+        if self.is_closing:
+            return
+        self.backlog.extend(texts)
+        if len(self.backlog) > self.queue_limit + BACKLOG_ALLOWED:
+            self.shut(Close.TOO_SLOW, drain=False)
+            return
+        self._start_writing()
+
+    def _start_writing(self) -> None:
         if self._writer is None:
             self._writer = asyncio.get_running_loop().create_task(self._write())
 
     async def _write(self) -> None:
         try:
-            while self.outgoing:
-                text, offers = self.outgoing.popleft()
+            while self.outgoing or self.backlog:
+                text, offers = self.outgoing.popleft() if self.outgoing else (self.backlog.popleft(), ())
                 await self.base_send({"type": "websocket.send", "text": text})
                 if offers:
                     self.were_written(offers)
         except GONE:
             # The reading side hears of it too.
             self.outgoing.clear()
+            self.backlog.clear()
         finally:
             self._writer = None
 
@@ -203,6 +226,7 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
         self.is_closing = True
         log.info("Closing %s: %s", type(self).__name__, code.name)
         self.leave()
+        self.backlog.clear()
         if not drain:
             self.outgoing.clear()
         self._closer = asyncio.get_running_loop().create_task(self._close(code))
@@ -254,8 +278,17 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
         self.reply(text, offers)
         for waiting in held:
             self.reply(*waiting)
+        try:
+            await self.after_snapshot()
+        except Exception as error:
+            self.reply(frames.error(error))
 
-    # --- The handshake's headers ---
+    # --- The handshake ---
+
+    @property
+    def address(self) -> str:
+        """As the server saw it: it believes X-Forwarded-For only of proxies that it was told of (BATON_TRUSTED_PROXIES)."""
+        return network_of((self.scope.get("client") or ("",))[0])
 
     def header(self, name: bytes) -> str | None:
         """The value of a header, None if it is missing."""
@@ -278,6 +311,8 @@ async def refuse(problem: dict[str, Any], status: int, receive: Any, send: Any) 
     headers = [(b"content-type", b"application/problem+json")]
     if status == 503:
         headers.append((b"retry-after", b"2"))
+    elif status == 429:
+        headers.append((b"retry-after", str(problem.get("retry_after", 1)).encode()))
     with suppress(*GONE, TimeoutError):
         await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
         body = msgspec.json.encode({**problem, "status": status, "title": HTTPStatus(status).phrase})

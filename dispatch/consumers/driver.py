@@ -7,9 +7,9 @@ from dispatch import selectors
 from dispatch.consumers import frames
 from dispatch.consumers.base import Push, Socket
 from dispatch.consumers.database import ask
+from dispatch.consumers.doorstep import admitted, nobody
 from dispatch.consumers.frames import Heartbeat, Seen, SyncAsked
 from dispatch.consumers.hub import hub
-from dispatch.errors import NotSignedIn
 from dispatch.selectors_access import driver_by_ticket, driver_by_token
 from dispatch.services import Position
 
@@ -19,15 +19,17 @@ class DriverSocket(Socket):
 
     driver_id = 0
     digest = ""
+    #: Among all sockets of this driver (places.py).
+    place = ""
 
     async def identify(self) -> None:
         scheme, _, token = (self.header(b"authorization") or "").partition(" ")
         if token and scheme.lower() == "bearer":
-            self.driver_id, self.digest = await ask(driver_by_token, token=token.strip())
+            self.driver_id, self.digest = await ask(admitted, self.address, driver_by_token, token=token.strip())
         elif ticket := self.scope.get("ticket", ""):
-            self.driver_id, self.digest = await ask(driver_by_ticket, ticket=ticket)
+            self.driver_id, self.digest = await ask(admitted, self.address, driver_by_ticket, ticket=ticket)
         else:
-            raise NotSignedIn
+            await ask(admitted, self.address, nobody)
 
     async def join(self) -> None:
         await hub().join(self)

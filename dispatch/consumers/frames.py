@@ -2,26 +2,35 @@
 
 | server → driver | members besides `type` and `at` |
 |---|---|
-| `snapshot` | `server_time`, `offers`, `active`: replaces everything that the app knows |
+| `snapshot` | `server_time`, `offers`, `active`, `messages` (unread): replaces everything that the app knows |
 | `offer` | `version`, `offer` |
 | `offer_closed` | `version`, `order` (id), `reason` |
 | `order` | `version`, `kind`, `order`; with `contact` while the driver holds it |
+| `message` | `message`: a dispatcher's word |
 | `order_removed` | `version`, `order` (id), `reason` |
 | `heartbeat_ack` | `id`, `server_time`, `active` (`[[order id, version], …]`), `open_offers` |
 | `resync` | nothing: messages were lost, send `sync` |
 | `error` | `problem` (a problem document), `id` if it answers a heartbeat that had one |
 
+A dispatcher sends `sync`, `viewing` (`order`, or null) and `ping` (`id`), the latter every few seconds.
+
 | server → dispatcher | |
 |---|---|
-| `snapshot` | `server_time`, `orders`, `drivers`, `stats` |
+| `snapshot` | `server_time`, `orders`, `drivers`, `stats`, `attention`, `viewers` (order id → people); with `?chunked=1` \
+`driver_chunks` is true, `drivers` empty, and they follow as `driver` with `chunk` and `of` |
 | `order` | `version`, `kind`, `order` |
-| `driver` | `drivers`: what is known anew of each; members that are not there have not changed |
+| `driver` | `drivers`: what is known anew of each; members that are not there have not changed; or `seen` (ids), \
+heard of again at `seen_at` |
 | `stats` | `stats` |
+| `attention` | `rows`, the most urgent first: `order`, `reason`, `minutes`, `trouble_at`, `since`, `detail` |
+| `offers` | `offers`: order id → how many of its offers are open, declined, made |
+| `viewers` | `order`, `people` (`id`, `name`) who have it open, whoever reads this included |
+| `pong` | `id`, `server_time` |
 | `resync`, `error` | as above |
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Annotated, Any
@@ -33,6 +42,7 @@ from django.utils.module_loading import import_string
 from msgspec import Meta, Struct
 
 from dispatch import live, representations
+from dispatch.attention import Attention
 from dispatch.selectors import FeedState, Sync
 from dispatch.selectors_board import Board
 from drivers.errors import Invalid
@@ -42,6 +52,9 @@ SUBPROTOCOL = "baton.v1"
 #: Characters in one frame from a client. The server refuses longer ones itself (`--ws-max-size`), as 1009.
 MAX_FRAME = 16 * 1024
 MAX_DETAIL = 300
+
+#: Order id → who has it open.
+People = dict[str, list[dict[str, Any]]]
 
 
 class Close(IntEnum):
@@ -85,8 +98,20 @@ class SyncAsked(Struct, tag="sync", tag_field="type", forbid_unknown_fields=True
     """Tell me everything anew."""
 
 
+class Viewing(Struct, tag="viewing", tag_field="type", forbid_unknown_fields=True):
+    """This order is open on the screen; None: none is."""
+
+    order: UUID | None
+
+
+class Ping(Struct, tag="ping", tag_field="type", forbid_unknown_fields=True):
+    """Answer at once."""
+
+    id: Id | None = None
+
+
 _DRIVER = msgspec.json.Decoder(Heartbeat | Seen | SyncAsked)
-_DISPATCHER = msgspec.json.Decoder(SyncAsked)
+_DISPATCHER = msgspec.json.Decoder(SyncAsked | Viewing | Ping)
 
 #: The device's clock may say anything and decides nothing: what no database would take is taken as the nearest that it does.
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -104,9 +129,9 @@ def driver_frame(text: str) -> Heartbeat | Seen | SyncAsked:
     return frame
 
 
-def dispatcher_frame(text: str) -> SyncAsked:
+def dispatcher_frame(text: str) -> SyncAsked | Viewing | Ping:
     """Raises Invalid, naming the field."""
-    frame: SyncAsked = _decode(_DISPATCHER, text)
+    frame: SyncAsked | Viewing | Ping = _decode(_DISPATCHER, text)
     return frame
 
 
@@ -146,6 +171,7 @@ def snapshot(sync: Sync) -> str:
             "active": [
                 representations.order_for_driver(order, getattr(order, "contact", None)) for order in sync.active
             ],
+            "messages": [representations.message(message) for message in sync.messages],
         }
     )
 
@@ -179,17 +205,46 @@ def resync() -> str:
     return live.encode({"type": "resync", "at": live.now()})
 
 
-def board_snapshot(board: Board) -> str:
+def board_snapshot(board: Board, needed: Attention, people: People, *, chunked: bool = False) -> str:
+    """`chunked`: the drivers follow in frames of their own."""
     return live.encode(
         {
             "type": "snapshot",
             "at": live.now(),
             "server_time": rfc3339(board.server_time),
-            "orders": [representations.order_for_staff(order) for order in board.orders],
+            "orders": [representations.order_for_board(order, board.offers.get(order.pk)) for order in board.orders],
             "drivers": board.drivers,
+            **({"driver_chunks": True} if chunked else {}),
             "stats": board.stats,
+            "attention": needed.told(),
+            "viewers": people,
         }
     )
+
+
+def driver_chunk(rows: list[dict[str, Any]], chunk: int, of: int) -> str:
+    return live.encode({"type": "driver", "at": live.now(), "drivers": rows, "chunk": chunk, "of": of})
+
+
+def drivers_seen(ids: Iterable[int], at: datetime) -> str:
+    return live.encode({"type": "driver", "at": live.now(), "drivers": [], "seen": sorted(ids), "seen_at": rfc3339(at)})
+
+
+def attention(needed: Attention) -> str:
+    return live.encode({"type": "attention", "at": live.now(), "rows": needed.told()})
+
+
+def offers(counts: Mapping[UUID, dict[str, int]]) -> str:
+    told = {str(order_id): counted for order_id, counted in counts.items()}
+    return live.encode({"type": "offers", "at": live.now(), "offers": told})
+
+
+def viewers(order_id: str, people: list[dict[str, Any]]) -> str:
+    return live.encode({"type": "viewers", "at": live.now(), "order": order_id, "people": people})
+
+
+def pong(ping: str | int | None, server_time: datetime) -> str:
+    return live.encode({"type": "pong", "at": live.now(), "id": ping, "server_time": rfc3339(server_time)})
 
 
 def drivers(rows: Iterable[dict[str, Any]]) -> str:

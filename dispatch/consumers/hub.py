@@ -12,7 +12,7 @@ tell that messages were lost, and then the hub tells its sockets to `resync`, sp
 import asyncio
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import Any, Protocol
 from uuid import uuid4
@@ -25,13 +25,13 @@ from dispatch.consumers import frames
 from dispatch.consumers.board import Board
 from dispatch.consumers.frames import Close
 from dispatch.consumers.heartbeats import Gathered
+from dispatch.consumers.places import SOCKETS_PER_DRIVER, Places
 from dispatch.consumers.standing import Standing
+from dispatch.consumers.viewers import Viewers
 
 log = logging.getLogger(__name__)
 
 CANARY_SECONDS = 2.0
-#: Devices of one driver per process; the oldest makes room.
-SOCKETS_PER_DRIVER = 5
 #: How long a new socket waits for the subscription, so that nothing is lost between its snapshot and the first push.
 SUBSCRIBE_SECONDS = 1.0
 #: `resync` makes every socket read its snapshot again: so many a second, but within so many seconds.
@@ -48,6 +48,7 @@ class Listener(Protocol):
 
     driver_id: int
     digest: str
+    place: str
 
     def push(self, text: str, offers: tuple[str, ...] = ()) -> None: ...
     def reply(self, text: str) -> None: ...
@@ -58,9 +59,11 @@ class Watcher(Protocol):
     """A dispatcher's socket, as the hub sees it."""
 
     user_id: int
+    user_name: str
     session_key: str
 
     def push(self, text: str) -> None: ...
+    def push_drivers(self, text: str) -> None: ...
     def shut(self, code: Close) -> None: ...
 
 
@@ -72,7 +75,9 @@ class Hub:
         self.watchers: set[Watcher] = set()
         self.gathered = Gathered()
         self.board = Board(self.watchers)
+        self.viewers = Viewers(self.id, self.watchers)
         self.standing = Standing(self.drivers, self.watchers)
+        self.places = Places(self.id, self._make_room)
         self._layer = get_channel_layer()
         self._channel: str | None = None
         self._wanted: set[str] = set()
@@ -97,6 +102,7 @@ class Hub:
         sockets.append(socket)
         if len(sockets) > SOCKETS_PER_DRIVER:
             sockets[0].shut(Close.REPLACED)
+        socket.place = self.places.take(socket.driver_id)
         self.standing.start()
         await self._listen(live.DRIVERS)
 
@@ -104,6 +110,7 @@ class Hub:
         sockets = self.drivers.get(socket.driver_id, [])
         if socket in sockets:
             sockets.remove(socket)
+            self.places.leave(socket.driver_id, socket.place)
             if not sockets:
                 del self.drivers[socket.driver_id]
 
@@ -116,6 +123,7 @@ class Hub:
 
     def leave_board(self, socket: Watcher) -> None:
         self.watchers.discard(socket)
+        self.viewers.left(socket)
         if not self.watchers and live.DISPATCHERS in self._wanted:
             # Nobody here needs the positions of all drivers any more.
             self._wanted.discard(live.DISPATCHERS)
@@ -214,6 +222,10 @@ class Hub:
                 watcher.push(message["text"])
         elif "sign_out" in message:
             self._sign_out(message)
+        elif "viewing" in message:
+            self.viewers.take(message)
+        elif "replaced" in message:
+            self._replace(message["replaced"], message["places"])
         elif "staff" in message:
             self._look_again(message["staff"])
         elif message.get("canary") == self.id:
@@ -248,6 +260,17 @@ class Hub:
         for socket in list(self.drivers.get(message["sign_out"], ())):
             if message["digest"] in (None, socket.digest):
                 socket.shut(code)
+
+    def _make_room(self, driver_id: int, places: list[str]) -> None:
+        """Sockets here and in other processes were replaced by newer ones."""
+        self._replace(driver_id, places)
+        if elsewhere := [place for place in places if not place.startswith(f"{self.id}:")]:
+            asyncio.get_running_loop().run_in_executor(None, live.sockets_replaced, driver_id, elsewhere)
+
+    def _replace(self, driver_id: int, places: Collection[str]) -> None:
+        for socket in list(self.drivers.get(driver_id, ())):
+            if socket.place in places:
+                socket.shut(Close.REPLACED)
 
     def _look_again(self, user_id: int) -> None:
         if watching := [watcher for watcher in self.watchers if watcher.user_id == user_id]:

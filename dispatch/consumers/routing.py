@@ -17,6 +17,7 @@ async def websocket_application(scope: dict[str, Any], receive: Any, send: Any) 
     # Servers log the query of a handshake: the ticket must be gone from it before they do.
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
     scope["ticket"] = query.get("ticket", [""])[0]
+    scope["chunked"] = query.get("chunked", [""])[0] == "1"
     scope["query_string"] = b""
     if (socket := SOCKETS.get(scope["path"])) is not None:
         await socket()(scope, receive, send)

@@ -25,6 +25,9 @@ from orders.errors import OrderCancelled, OrderExpired, OrderNotPending, OrderTa
 from orders.lifecycle import HELD, Kind, Status
 from orders.models import Order, OrderContact
 
+#: Offers that the history of an acceptance tells of.
+OFFERS_RECORDED = 10
+
 
 def accept_order(*, order_id: UUID, driver_id: int, tap: Tap = NO_TAP) -> Done:
     """The first driver to accept an offered order holds it; everybody else gets an honest refusal.
@@ -70,12 +73,28 @@ def _accept(*, order_id: UUID, driver_id: int, tap: Tap) -> Order:
         raise DriverOffline
     if offer.status != OfferStatus.OPEN:
         raise NotOffered
-    data = {"how": "accepted", "distance_m": round(offer.distance_m), "offered_at": offer.offered_at.isoformat()}
+    data: dict[str, Any] = {
+        "how": "accepted",
+        "distance_m": round(offer.distance_m),
+        "offered_at": offer.offered_at.isoformat(),
+        "candidates": _who_was_offered(offer),
+    }
     if tap.tapped_at is not None:
         data["tapped_at"] = tap.tapped_at.isoformat()
     mark_accepted(offer, now=now)
     hand_over(order, driver, actor=actors.driver(driver.pk, driver.name), data=data, now=now)
     return order
+
+
+def _who_was_offered(accepted: Offer) -> list[dict[str, Any]]:
+    """For the history: the nearest of those who could have accepted, and what became of it until somebody did."""
+    offers = Offer.objects.filter(order_id=accepted.order_id).exclude(pk=accepted.pk).order_by("distance_m", "pk")
+    told: list[dict[str, Any]] = [{"driver": accepted.driver_id, "distance_m": round(accepted.distance_m)}]
+    nearest = offers.values_list("driver_id", "distance_m", "status", "seen_at")[:OFFERS_RECORDED]
+    for driver_id, metres, status, seen_at in nearest:
+        became = status if status != OfferStatus.OPEN else "not_answered" if seen_at else "not_seen"
+        told.append({"driver": driver_id, "distance_m": round(metres), "passed_over": str(became)})
+    return sorted(told, key=lambda one: (one["distance_m"], "passed_over" in one))
 
 
 def mark_accepted(offer: Offer, *, now: datetime) -> None:
@@ -103,10 +122,19 @@ def _seconds(now: datetime, then: datetime | None) -> int:
     return max(0, int((now - then).total_seconds())) if then else 0
 
 
-def hand_over(order: Order, driver: Driver, *, actor: actors.Actor, data: dict[str, object], now: datetime) -> None:
+def hand_over(
+    order: Order,
+    driver: Driver,
+    *,
+    actor: actors.Actor,
+    data: dict[str, Any],
+    now: datetime,
+    pinned: bool = False,
+) -> None:
     """The one place where somebody comes to hold an order: both rows locked and judged by the caller.
 
-    The other drivers' offers of it lapse, and so do this driver's other offers once there is no room left.
+    The other drivers' offers of it lapse, and so do this driver's other offers once there is no room left. `pinned`: a
+    dispatcher chose this driver by hand.
     """
     event = changes.change(
         order,
@@ -117,6 +145,7 @@ def hand_over(order: Order, driver: Driver, *, actor: actors.Actor, data: dict[s
         status=Status.ASSIGNED,
         driver_id=driver.pk,
         assigned_at=now,
+        pinned=pinned,
     )
     close_offers_of_order(order, "order_taken", now=now, holder_id=driver.pk)
     if load_of(driver.pk) >= driver.capacity:

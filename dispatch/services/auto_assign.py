@@ -10,12 +10,14 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from dispatch.locks import loads_of, lock_available_drivers, lock_available_orders
 from dispatch.matching import match_orders
-from dispatch.models import Offer, OfferStatus
+from dispatch.models import REFUSED, Offer
 from dispatch.nearest import Candidate, FreeDrivers, nearest_drivers
 from dispatch.selectors import live_presences
+from dispatch.selectors_considered import Considered, considered_for
 from dispatch.services.accept import Handover, hand_over_all
 from dispatch.services.batches import together
 from dispatch.services.offers import orders_on_offer
@@ -32,6 +34,9 @@ ASSIGN_SECONDS = 1.0
 #: Candidates per order that are weighed against each other and, for the history, told of.
 CANDIDATES_WEIGHED = 32
 CANDIDATES_RECORDED = 10
+#: Drivers nearest to the pickup that are asked why they are no candidates, and how many of them are told of.
+NEAREST_JUDGED = 8
+RULED_OUT_RECORDED = 5
 
 
 def auto_assign() -> int:
@@ -42,7 +47,9 @@ def auto_assign() -> int:
     are skipped, not waited for: the next tick, or that somebody, deals with them.
     """
     began = time.monotonic()
-    due = orders_on_offer().filter(auto_assign_at__lte=ClockTimestamp()).order_by("-priority", "auto_assign_at", "pk")
+    due = (
+        _orders_left_to_us().filter(auto_assign_at__lte=ClockTimestamp()).order_by("-priority", "auto_assign_at", "pk")
+    )
     waiting = list(due.values_list("pk", "version")[:ASSIGN_AT_MOST])
     assigned = 0
     free = FreeDrivers()
@@ -58,19 +65,26 @@ def auto_assign() -> int:
     return assigned
 
 
+def _orders_left_to_us() -> QuerySet[Order]:
+    """Those on offer that no dispatcher holds out of auto-assignment."""
+    return orders_on_offer().filter(pinned=False)
+
+
 def _assign_batch(versions: Mapping[UUID, int], free: FreeDrivers) -> set[UUID]:
     """Those of the orders that were assigned; candidates are looked up before anything is locked."""
     nearest = nearest_drivers(
         dict.fromkeys(versions, CANDIDATES_WEIGHED),
         radius_km=max(settings.ASSIGN_RADII_KM),
-        without=[OfferStatus.DECLINED],
+        without=REFUSED,
         free=free,
     )
     found = {pk: candidates for pk, candidates in nearest.items() if candidates}
+    # For the history: who was nearer, and could not have it.
+    near = considered_for(found, radius_km=max(settings.ASSIGN_RADII_KM), limit=NEAREST_JUDGED)
     done: set[UUID] = set()
 
     def assign(order_ids: Sequence[UUID]) -> None:
-        done.update(_assign_together({pk: versions[pk] for pk in order_ids}, found))
+        done.update(_assign_together({pk: versions[pk] for pk in order_ids}, found, near))
 
     together(assign, sorted(found))
     return done
@@ -84,20 +98,22 @@ class Match:
     considered: Sequence[Candidate]
 
 
-def _assign_together(versions: Mapping[UUID, int], found: Mapping[UUID, Sequence[Candidate]]) -> set[UUID]:
+def _assign_together(
+    versions: Mapping[UUID, int],
+    found: Mapping[UUID, Sequence[Candidate]],
+    near: Mapping[UUID, Sequence[Considered]],
+) -> set[UUID]:
     """Assign those of the orders that are still as they were seen (`versions`), to candidates who still have room."""
     with transaction.atomic(durable=True):
-        still_due = orders_on_offer().filter(pk__in=versions).order_by("pk")
+        still_due = _orders_left_to_us().filter(pk__in=versions).order_by("pk")
         orders = {order.pk: order for order in lock_available_orders(still_due) if order.version == versions[order.pk]}
-        declined = set(
-            Offer.objects.filter(order__in=orders, status=OfferStatus.DECLINED).values_list("order_id", "driver_id")
-        )
-        candidates = {pk: [c for c in found[pk] if (pk, c.driver_id) not in declined] for pk in orders}
+        refused = set(Offer.objects.filter(order__in=orders, status__in=REFUSED).values_list("order_id", "driver_id"))
+        candidates = {pk: [c for c in found[pk] if (pk, c.driver_id) not in refused] for pk in orders}
         rooms = _Rooms(itertools.chain.from_iterable(candidates.values()))
         matches = _match(orders, candidates, rooms)
         now = database_now()
         handovers = [
-            Handover(orders[pk], rooms.drivers[match.driver_id], _explain(match, rooms, matches, now))
+            Handover(orders[pk], rooms.drivers[match.driver_id], _explain(match, rooms, matches, near.get(pk, ()), now))
             for pk, match in sorted(matches.items())
             if orders[pk].expires_at > now and _fits(orders[pk], rooms.drivers[match.driver_id])
         ]
@@ -157,8 +173,11 @@ def _fits(order: Order, driver: Driver) -> bool:
     return not order.vehicle or order.vehicle == driver.vehicle
 
 
-def _explain(match: Match, rooms: _Rooms, matches: Mapping[UUID, Match], now: datetime) -> dict[str, Any]:
-    """For the history: who was considered, how far and how fresh their position was, and why they were passed over."""
+def _explain(
+    match: Match, rooms: _Rooms, matches: Mapping[UUID, Match], near: Sequence[Considered], now: datetime
+) -> dict[str, Any]:
+    """For the history: who was considered, how far and how fresh their position was, and why they were passed over; and
+    of those who were nearer than the chosen one (`near`), what had ruled them out from the start."""
     taken = {other.driver_id for other in matches.values()}
 
     def why_not(candidate: Candidate) -> str:
@@ -174,22 +193,26 @@ def _explain(match: Match, rooms: _Rooms, matches: Mapping[UUID, Match], now: da
         if rank < CANDIDATES_RECORDED or candidate.driver_id == match.driver_id
     ]
     chosen = next(c for c in told if c.driver_id == match.driver_id)
+    nearer = [one for one in near if one.verdict and one.distance_m < chosen.distance_m]
+    weighed = [
+        {
+            "driver": candidate.driver_id,
+            "distance_m": round(candidate.distance_m),
+            "position_age_s": _age(candidate, now),
+            "load": candidate.load,
+            "capacity": candidate.capacity,
+            **({} if candidate is chosen else {"passed_over": why_not(candidate)}),
+        }
+        for candidate in told
+    ]
+    ruled_out = [{**one.told(), "passed_over": str(one.verdict)} for one in nearer[:RULED_OUT_RECORDED]]
     return {
         "how": "auto",
         "distance_m": round(chosen.distance_m),
         "radius_km": match.radius_km,
         "considered": len(match.considered),
         "matched_together": len(matches),
-        "candidates": [
-            {
-                "driver": candidate.driver_id,
-                "distance_m": round(candidate.distance_m),
-                "position_age_s": _age(candidate, now),
-                "load": candidate.load,
-                **({} if candidate is chosen else {"passed_over": why_not(candidate)}),
-            }
-            for candidate in told
-        ],
+        "candidates": weighed + ruled_out,
     }
 
 

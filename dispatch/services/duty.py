@@ -12,7 +12,7 @@ from dispatch.selectors import FeedState, feed_states
 from dispatch.services.closing import close_offers_of_driver, close_offers_of_drivers
 from drivers import services as drivers
 from drivers.clock import ClockTimestamp, database_now
-from drivers.models import DeviceToken, Driver, Presence
+from drivers.models import DeviceToken, Driver, Presence, PushSubscription
 
 SILENT_BATCH = 500
 
@@ -48,12 +48,13 @@ def sign_out(*, driver_id: int, token_digest: str) -> None:
 
 
 def suspend_driver(*, driver_id: int) -> None:
-    """No more offers, no more sign-ins: off duty, open offers withdrawn, sockets closed. Held orders stay for a dispatcher
-    to decide. Raises NotFound."""
+    """No more offers, no more sign-ins: off duty, open offers withdrawn, sockets closed, no device woken. Held orders stay
+    for a dispatcher to decide. Raises NotFound."""
     with transaction.atomic(durable=True):
         driver = lock_driver(driver_id)
         Driver.objects.filter(pk=driver.pk, suspended=False).update(suspended=True)
         drivers.set_duty(driver=driver, is_online=False)
+        PushSubscription.objects.filter(driver_id=driver_id).delete()
         close_offers_of_driver(driver_id, "driver_suspended", now=database_now())
         live.driver_changed(driver_id)
         live.driver_signed_out(driver_id)

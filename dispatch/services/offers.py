@@ -11,10 +11,11 @@ from django.db.models import Count, QuerySet
 
 from dispatch import live
 from dispatch.locks import lock_available_orders, lock_order
-from dispatch.models import Offer, OfferStatus
+from dispatch.models import REFUSED, Offer, OfferStatus
 from dispatch.nearest import Candidate, FreeDrivers, near_among, nearest_drivers
 from dispatch.selectors import nearby_drivers
 from dispatch.services.batches import together
+from dispatch.services.push import push_later
 from drivers.clock import ClockTimestamp, database_now
 from orders import changes
 from orders.actors import SYSTEM, Actor
@@ -80,7 +81,7 @@ def _offer_to_nearest(wanted: Mapping[UUID, int], free: FreeDrivers) -> int:
     nearest = nearest_drivers(
         wanted,
         radius_km=settings.OFFER_RADIUS_KM,
-        without=[OfferStatus.OPEN, OfferStatus.DECLINED],
+        without=[OfferStatus.OPEN, *REFUSED],
         free=free,
     )
     missing = {pk: candidates for pk, candidates in nearest.items() if candidates}
@@ -124,6 +125,7 @@ def make_offers(to: Sequence[tuple[Order, Sequence[Candidate]]]) -> int:
     for order, _ in to:
         if distances := told.get(order.pk):
             live.offers_made(order, distances)
+    push_later(told)
     return sum(len(distances) for distances in told.values())
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import math
 import random
 import resource
 import time
@@ -30,6 +29,8 @@ SEARCHES = 10
 #: How long everybody may take to be on duty at the beginning, and to leave at the end, real seconds.
 ASSEMBLY_SECONDS = 120.0
 LEAVING_SECONDS = 30.0
+#: How long one driver tries to sign in while the server is away, real seconds: longer than it takes to start it again.
+SIGN_IN_SECONDS = 90.0
 #: Descriptors besides one per driver.
 SPARE_FILES = 256
 
@@ -93,7 +94,10 @@ class Simulation:
                 await asyncio.wait([*crew, follower], timeout=LEAVING_SECONDS)
                 for task in crew:
                     task.cancel()
-            disagreements = await self.ledger.disagreements()
+            try:
+                disagreements = await self.ledger.disagreements()
+            except Away as away:
+                disagreements = [f"the server does not answer any more: {away}"]
         return Result(
             tally=self.tally,
             ledger=self.ledger,
@@ -122,6 +126,8 @@ class Simulation:
     async def _prepare(self) -> None:
         try:
             await self.ledger.skip_to_end()
+        except Away as away:
+            raise self._gone(away) from None
         except SignedOut as refusal:
             raise CannotRun(
                 f"{self.doors.base} does not know the API key that was just made ({refusal}): does it use "
@@ -133,6 +139,8 @@ class Simulation:
 
         async def enter(username: str, index: int) -> None:
             async with turn:
+                if self.stop.is_set():
+                    raise CannotRun("Stopped by hand before everybody was signed in.")
                 token = await self._sign_in(username)
             shift = self.plan.shifts[index]
             self.drivers.append(
@@ -159,10 +167,15 @@ class Simulation:
             raise errors.exceptions[0] from None
         self.progress.close()
 
+    def _gone(self, away: Away) -> CannotRun:
+        return CannotRun(f"{self.doors.base} does not answer any more: {away}.")
+
     async def _sign_in(self, username: str) -> str:
         document = {"username": username, "password": self.accounts.password, "device": "simulation"}
         try:
-            answer = await self.doors.ask("POST", "api/v1/auth/login/", document=document, patience=math.inf)
+            answer = await self.doors.ask("POST", "api/v1/auth/login/", document=document, patience=SIGN_IN_SECONDS)
+        except Away as away:
+            raise self._gone(away) from None
         except SignedOut as refusal:
             raise CannotRun(f"{username} cannot sign in: {refusal}") from None
         if not answer.ok:

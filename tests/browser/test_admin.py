@@ -116,6 +116,8 @@ def test_no_page_of_the_back_office_makes_the_browser_complain(page: Page, compl
         "django_q/ormq/",
         "dispatch/sweepheartbeat/",
         "axes/accessattempt/",
+        "otp_totp/totpdevice/",
+        "second-factor/",
         "password_change/",
     ):
         answer = page.goto(f"/admin/{place}", wait_until="load")

@@ -76,7 +76,7 @@ def test_the_command_shows_the_rows_and_exits_with_1(alice: Driver) -> None:
 
     assert ended.value.code == 1
     lines = said.getvalue().splitlines()
-    broken = lines.index("BROKEN  Replaying its events gives each order's status, holder, version and times.")
+    broken = lines.index("BROKEN  Replaying its events gives each order's status, holder, pin, version and times.")
     assert (
         f"order {min(order.pk for order in orders)}: the row says pending, driver none, version 7;" in lines[broken + 1]
     )

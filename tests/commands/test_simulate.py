@@ -1,13 +1,17 @@
+import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from drivers.models import DeviceToken, Driver, Presence
 from orders.models import ApiKey, Order
@@ -192,4 +196,46 @@ def test_what_makes_no_sense_is_refused_before_anything_begins(
         call_command("simulate", *(argument.format(**files) for argument in arguments))
 
     assert str(refusal.value) == complaint.format(**files)
+    assert not Order.objects.exists()
+
+
+@pytest.mark.cluster
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("how", ["killed", "stopped by hand"])
+def test_a_server_that_dies_for_good_while_everybody_signs_in_ends_it(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dispatch.simulation.run.SIGN_IN_SECONDS", 2.0)
+    server = Server(tmp_path, prefix=PREFIX)
+    server.start()
+    address = f"http://127.0.0.1:{server.port}"
+
+    def end() -> None:
+        try:
+            wait_until(lambda: DeviceToken.objects.count() >= 3, seconds=60, what="somebody is signed in")
+            if how == "killed":
+                server.stop(signal.SIGKILL)
+            else:
+                os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            connection.close()
+
+    ending = Thread(target=end)
+    ending.start()
+    began = time.monotonic()
+    try:
+        with pytest.raises(CommandError) as refusal:
+            call_command("simulate", "--drivers", "5000", "--seconds", "5", "--url", address)
+    finally:
+        ending.join()
+        server.stop()
+
+    sentences = {
+        "killed": f"{address} does not answer any more: POST api/v1/auth/login/.",
+        "stopped by hand": "Stopped by hand before everybody was signed in.",
+    }
+    assert str(refusal.value) == sentences[how]
+    assert time.monotonic() - began < 60
+    assert DeviceToken.objects.count() < 5000
+    assert not ApiKey.objects.filter(revoked_at=None).exists()
     assert not Order.objects.exists()

@@ -139,3 +139,18 @@ def test_a_refusal_carries_them_too() -> None:
     assert refused.status_code == 401
     assert "unsafe" not in refused.headers["Content-Security-Policy"]
     assert refused.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"BATON_PUSH_PRIVATE_KEY": "too short", "BATON_PUSH_CONTACT": "mailto:ops@example.com"},
+        {"BATON_PUSH_PRIVATE_KEY": "x" * 43},
+        {"BATON_PUSH_PRIVATE_KEY": "x" * 43, "BATON_PUSH_CONTACT": "ops@example.com"},
+    ],
+)
+def test_nothing_starts_with_half_of_web_push(given: dict[str, str]) -> None:
+    refused = manage("check", **given)
+
+    assert refused.returncode != 0
+    assert "create_push_keys" in refused.stderr.strip().splitlines()[-1]

@@ -5,11 +5,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from django.db import connection
 
+from drivers import redisdb
 from drivers.models import Driver
 from orders.services import create_api_key
 from tests import cast
@@ -136,3 +137,21 @@ def test_without_redis_drivers_go_on_working(alice: Driver, tmp_path: Path) -> N
         redis.start()
         assert call("POST", "auth/ticket/").status == 200
     redis.stop()
+
+
+@pytest.mark.parametrize("path", ["/admin/login/", "/api/v1/auth/login/"])
+def test_a_sign_in_that_fails_because_postgresql_is_away_costs_no_attempt(
+    without_database: Served, settings: Any, path: str
+) -> None:
+    settings.REDIS_PREFIX = without_database.prefix
+    csrf = "t" * 32
+    form = {"username": "dora", "password": cast.PASSWORD, "csrfmiddlewaretoken": csrf}
+    of_the_admin = path == "/admin/login/"
+    sent: Any = urlencode(form).encode() if of_the_admin else {name: form[name] for name in ("username", "password")}
+    kind = "application/x-www-form-urlencoded" if of_the_admin else "application/json"
+
+    for _ in range(3):
+        answer = ask(without_database, path, method="POST", body=sent, Content_Type=kind, Cookie=f"csrftoken={csrf}")
+        assert (answer.status, answer.headers["retry-after"]) == (503, "2"), answer.content
+
+    assert list(redisdb.client().scan_iter(redisdb.key("limit", "refused-sign-ins", "*"))) == []

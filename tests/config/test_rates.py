@@ -85,3 +85,14 @@ def test_two_keys_are_counted_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert [one.get("orders/").status_code for _ in range(2)] == [200, 429]
     assert other.get("orders/").status_code == 200
+
+
+def test_a_suspended_drivers_app_that_goes_on_asking_is_told_to_wait(alice: Driver, bob: Driver) -> None:
+    app, other = phone(alice), phone(bob)
+    Driver.objects.filter(pk=alice.pk).update(suspended=True)
+    for _ in range(2):
+        problem(app.get("driver/sync/"), 403, "driver_suspended")
+
+    problem(app.get("driver/sync/"), 429, "throttled")
+
+    assert {other.get("driver/sync/").status_code for _ in range(5)} == {200}

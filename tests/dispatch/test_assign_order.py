@@ -107,15 +107,18 @@ def test_nobody_near_is_said_and_nothing_changes() -> None:
     assert cast.history(order) == ["created"]
 
 
-def test_an_unassigned_order_is_offered_again_also_to_who_held_it(alice: Driver) -> None:
+def test_an_unassigned_order_is_offered_to_the_others_and_never_again_to_who_held_it(
+    alice: Driver, bob: Driver
+) -> None:
     order = cast.order()
     assign(order, alice)
 
     services.unassign_order(order_id=order.pk, actor=cast.DISPATCHER, reason="wrong car")
+    services.offer_orders()
 
     assert state(order) == ("pending", None, False)
     assert cast.history(order)[-3:] == ["assigned", "released", "offered"]
-    assert cast.offers(order) == {"alice": "open"}
+    assert cast.offers(order) == {"alice": "barred", "bob": "open"}
 
 
 def test_what_nobody_holds_cannot_be_unassigned(alice: Driver) -> None:

@@ -67,8 +67,8 @@ def test_the_nearest_driver_gets_the_order_and_the_history_says_why(alice: Drive
         "considered": 2,
         "matched_together": 1,
         "candidates": [
-            {"driver": alice.pk, "distance_m": 0, "load": 0},
-            {"driver": bob.pk, "distance_m": 416, "load": 0, "passed_over": "farther"},
+            {"driver": alice.pk, "distance_m": 0, "load": 0, "capacity": 1},
+            {"driver": bob.pk, "distance_m": 416, "load": 0, "capacity": 1, "passed_over": "farther"},
         ],
     }
 

@@ -163,7 +163,7 @@ def test_the_walk_follows_the_index_and_passes_no_more_than_it_needs() -> None:
     order = an_order()
     with connection.cursor() as cursor:
         cursor.execute(
-            f"EXPLAIN (ANALYZE, FORMAT JSON) {nearest.WALK}",
+            f"EXPLAIN (ANALYZE, FORMAT JSON) {nearest.WALK.format(wanted=nearest.OF_ORDERS)}",
             {"orders": [order.pk], "steps": 64, "live": 60, "without": ["declined"]},
         )
         plan = cursor.fetchone()[0][0]["Plan"]

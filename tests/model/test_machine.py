@@ -140,6 +140,14 @@ class Dispatching(RuleBasedStateMachine):
         self.both(expected, lambda: services.release_order(order_id=self.ids[key], driver_id=self.pks[name]))
 
     @rule(key=orders, name=names)
+    def reassign(self, key: int, name: str) -> None:
+        expected = self.world.reassign(self.world.parcels[key], name)
+        self.both(
+            expected,
+            lambda: services.reassign_order(order_id=self.ids[key], driver_id=self.pks[name], actor=cast.DISPATCHER),
+        )
+
+    @rule(key=orders, name=names)
     def assign(self, key: int, name: str) -> None:
         expected = self.world.assign(self.world.parcels[key], name)
         self.both(
@@ -147,7 +155,7 @@ class Dispatching(RuleBasedStateMachine):
             lambda: services.assign_order(order_id=self.ids[key], driver_id=self.pks[name], actor=cast.DISPATCHER),
         )
 
-    @rule(key=orders, act=st.sampled_from(["unassign", "unassign", "reoffer", "cancel", "too late"]))
+    @rule(key=orders, act=st.sampled_from(["unassign", "unassign", "reoffer", "cancel", "pin", "unpin", "too late"]))
     def intervene(self, key: int, act: str) -> None:
         parcel, order = self.world.parcels[key], {"order_id": self.ids[key], "actor": cast.DISPATCHER}
         if act == "unassign":
@@ -156,6 +164,9 @@ class Dispatching(RuleBasedStateMachine):
             self.both(self.world.reoffer(parcel), lambda: services.reoffer_order(**order))
         elif act == "cancel":
             self.both(self.world.cancel(parcel), lambda: services.cancel_order(**order))
+        elif act in {"pin", "unpin"}:
+            service = services.pin_order if act == "pin" else services.unpin_order
+            self.both(self.world.pin(parcel, act == "pin"), lambda: service(**order))
         elif parcel.version > 1:
             seen = parcel.version - 1
             self.both("version_conflict", lambda: services.reoffer_order(**order, version=seen))
@@ -243,10 +254,11 @@ class Dispatching(RuleBasedStateMachine):
             offers[order_id][names[driver_id]] = status
         for key, parcel in self.world.parcels.items():
             order = rows[self.ids[key]]
-            assert (order.status, names.get(order.driver_id or 0), order.expired, order.version) == (
+            assert (order.status, names.get(order.driver_id or 0), order.expired, order.pinned, order.version) == (
                 parcel.status,
                 parcel.holder,
                 parcel.expired,
+                parcel.pinned,
                 parcel.version,
             )
             assert offers[order.pk] == parcel.offers

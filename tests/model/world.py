@@ -39,7 +39,9 @@ class Parcel:
     expired: bool = False
     #: Somebody was offered it in this round.
     offered: bool = False
-    #: Driver → open, accepted, declined, lapsed.
+    #: A dispatcher decided: for its holder, or while pending, that auto-assign shall leave it alone.
+    pinned: bool = False
+    #: Driver → open, accepted, declined, barred (a dispatcher took it from them), lapsed.
     offers: dict[str, str] = field(default_factory=dict)
 
 
@@ -62,11 +64,14 @@ class World:
         return courier.on_duty and self.now - courier.heard_at < LIVE
 
     def eligible(self, parcel: Parcel) -> list[str]:
-        """Who may be offered it: live, near, with room, and not having declined it."""
+        """Who may be offered it: live, near, with room, not having declined it and not relieved of it."""
         return [
             name
             for name, courier in self.couriers.items()
-            if self.is_live(name) and courier.near and self.has_room(name) and parcel.offers.get(name) != "declined"
+            if self.is_live(name)
+            and courier.near
+            and self.has_room(name)
+            and parcel.offers.get(name) not in {"declined", "barred"}
         ]
 
     def is_on_offer(self, parcel: Parcel) -> bool:
@@ -95,8 +100,9 @@ class World:
             if parcel.offers.get(name) == "open":
                 parcel.offers[name] = "lapsed"
 
-    def hand_over(self, parcel: Parcel, name: str) -> None:
+    def hand_over(self, parcel: Parcel, name: str, pinned: bool = False) -> None:
         parcel.version += 1
+        parcel.pinned = pinned
         parcel.status, parcel.holder = "assigned", name
         self.close_offers(parcel)
         if not self.has_room(name):
@@ -105,7 +111,7 @@ class World:
     def due(self) -> Iterator[tuple[int, Parcel]]:
         """What auto-assign has to deal with."""
         for key, parcel in self.parcels.items():
-            if self.is_on_offer(parcel) and parcel.auto_assign_at <= self.now:
+            if self.is_on_offer(parcel) and parcel.auto_assign_at <= self.now and not parcel.pinned:
                 yield key, parcel
 
     # --- Sweeps ------------------------------------------------------------------------------------------------------
@@ -210,16 +216,16 @@ class World:
         if parcel.status != "assigned":
             return "order_not_pending"
         self.give_back(parcel, "declined")
+        self.offer(parcel)
         return None
 
     def give_back(self, parcel: Parcel, offer_becomes: str) -> None:
         assert parcel.holder is not None
-        if parcel.holder in parcel.offers:
-            parcel.offers[parcel.holder] = offer_becomes
+        parcel.offers[parcel.holder] = offer_becomes
         parcel.version += 1
+        parcel.pinned = False
         parcel.status, parcel.holder, parcel.offered = "pending", None, False
         parcel.expires_at, parcel.auto_assign_at = self.now + EXPIRE_AFTER, self.now + AUTO_ASSIGN_AFTER
-        self.offer(parcel)
 
     # --- Dispatchers -------------------------------------------------------------------------------------------------
 
@@ -229,24 +235,51 @@ class World:
         parcel.expires_at, parcel.auto_assign_at = self.now + EXPIRE_AFTER, self.now + AUTO_ASSIGN_AFTER
 
     def assign(self, parcel: Parcel, name: str) -> str | None:
-        courier = self.couriers[name]
         if parcel.status != "pending":
             return "order_not_pending"
-        if courier.suspended:
+        if refusal := self.cannot_have(name):
+            return refusal
+        if parcel.expired or parcel.expires_at <= self.now:
+            self.reopen(parcel)
+        self.choose(parcel, name)
+        return None
+
+    def cannot_have(self, name: str) -> str | None:
+        if self.couriers[name].suspended:
             return "driver_suspended"
         if not self.has_room(name):
             return "driver_at_capacity"
-        if not courier.on_duty:
-            return "driver_offline"
-        if parcel.expired or parcel.expires_at <= self.now:
-            self.reopen(parcel)
-        self.hand_over(parcel, name)
+        return None if self.couriers[name].on_duty else "driver_offline"
+
+    def choose(self, parcel: Parcel, name: str) -> None:
+        if parcel.offers.get(name) == "barred":
+            parcel.offers[name] = "lapsed"
+        self.hand_over(parcel, name, pinned=True)
+
+    def reassign(self, parcel: Parcel, name: str) -> str | None:
+        if parcel.status != "assigned":
+            return "order_not_pending"
+        if parcel.holder == name:
+            return "invalid"
+        if refusal := self.cannot_have(name):
+            return refusal
+        self.give_back(parcel, "barred")
+        self.choose(parcel, name)
+        return None
+
+    def pin(self, parcel: Parcel, pinned: bool) -> str | None:
+        if parcel.status != "pending":
+            return "order_not_pending"
+        if parcel.pinned != pinned:
+            parcel.pinned = pinned
+            parcel.version += 1
         return None
 
     def unassign(self, parcel: Parcel) -> str | None:
         if parcel.status != "assigned":
             return "order_not_pending"
-        self.give_back(parcel, "lapsed")
+        self.give_back(parcel, "barred")
+        self.offer(parcel)
         return None
 
     def reoffer(self, parcel: Parcel) -> str | None:

@@ -12,6 +12,7 @@ from django.db import connection
 
 from config import env
 from dispatch import selectors
+from drivers.access import as_driver
 from drivers.errors import NotFound
 from drivers.models import Driver
 from orders.models import Order
@@ -126,13 +127,29 @@ def planned(read: Callable[[], Any]) -> tuple[Planned, Any]:
 INDEX_SCANS = {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
 
 
-def test_the_policies_use_the_indexes_and_a_sync_takes_less_than_five_milliseconds(city: Driver) -> None:
-    runs = [planned(lambda: selectors.sync_driver(driver_id=city.pk)) for _ in range(5)]
-    plan, sync = runs[-1]
+def sync_query() -> str:
+    """What `baton_driver_sync` asks, from the catalogue. It has no parameters, so its kept plan is the one it has here."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT prosrc FROM pg_proc WHERE oid = 'baton_driver_sync'::regproc")
+        (source,) = cursor.fetchone()
+    return str(source).split("RETURN QUERY\n")[1].split(";")[0].strip()
 
+
+def sync_as(driver: Driver, query: str) -> int:
+    with as_driver(driver.pk), connection.cursor() as cursor:
+        cursor.execute(query)
+        return len(cursor.fetchall())
+
+
+def test_the_policies_use_the_indexes_and_a_sync_takes_less_than_five_milliseconds(city: Driver) -> None:
+    sync = selectors.sync_driver(driver_id=city.pk)
     assert (len(sync.offers) >= 5, len(sync.active) >= 2) == (True, True)
-    assert plan.roles == {"baton_driver"}
-    for run, _ in runs:
+
+    query = sync_query()
+    runs = [planned(lambda: sync_as(city, query)) for _ in range(5)]
+    for run, rows in runs:
+        assert rows == len(sync.offers) + len(sync.active)
+        assert run.roles == {"baton_driver"}
         assert not [node for node in run.nodes() if node["Node Type"] == "Seq Scan"]
         assert run.scans("orders_order")
         assert run.scans("orders_order") <= INDEX_SCANS

@@ -15,14 +15,22 @@ from dispatch.api.base import DriverView
 from dispatch.api.orders import HasGrantOrIsDriver
 from dispatch.consumers import frames
 from dispatch.models import ActionReceipt, Offer
-from drivers.models import DeviceToken, Driver, Presence
-from orders.models import ContactAccess, Order, OrderContact, OrderEvent
+from drivers.models import DeviceToken, Driver, Presence, PushSubscription
+from orders.models import ContactAccess, DeliveryPin, DeliveryProof, Order, OrderContact, OrderEvent
 from orders.services import Contact, Place
-from tests import cast
+from tests import cast, pictures
 from tests.dispatch.live.rig import Client, token_of, wait_until
 
 #: What nobody but bob may ever read.
-SECRETS = ("Zelda Quux", "+49 170 5550199", "key under the mat", "Hidden Pickup Lane", "Hidden Dropoff Row", "REF-8841")
+SECRETS = (
+    "Zelda Quux",
+    "+49 170 5550199",
+    "key under the mat",
+    "Hidden Pickup Lane",
+    "Hidden Dropoff Row",
+    "REF-8841",
+    "Meet Zed",
+)
 THING = {"lat": 37.75, "lng": -122.5}
 
 # --- What there is to probe: read from the URL configuration and the frames themselves -------------------------------
@@ -55,6 +63,9 @@ def driver_doors() -> set[tuple[str, str]]:
     return doors
 
 
+SUBSCRIPTION = {"endpoint": "{bobs_endpoint}", "keys": {"p256dh": "x", "auth": "x"}}
+#: Sent as it is, to an address with a query.
+PICTURE: dict[str, Any] = {"picture": True}
 #: Doors that name an order: what they answer to somebody to whom it was never offered, and to an id that does not exist.
 ORDER_DOORS: dict[tuple[str, str], tuple[dict[str, Any], tuple[int, str], tuple[int, str]]] = {
     ("get", "order"): ({}, (404, "not_found"), (404, "not_found")),
@@ -64,6 +75,7 @@ ORDER_DOORS: dict[tuple[str, str], tuple[dict[str, Any], tuple[int, str], tuple[
     ("post", "pick-up"): ({}, (404, "not_found"), (404, "not_found")),
     ("post", "deliver"): ({"proof": {"kind": "none"}}, (404, "not_found"), (404, "not_found")),
     ("post", "fail"): ({"reason": "lost"}, (404, "not_found"), (404, "not_found")),
+    ("post", "proofs"): (PICTURE, (404, "not_found"), (404, "not_found")),
 }
 #: Doors that name nobody: whatever is added to ask for somebody else, and the status of the answer.
 OWN_DOORS: dict[tuple[str, str], list[tuple[str, dict[str, Any] | None, int]]] = {
@@ -71,12 +83,19 @@ OWN_DOORS: dict[tuple[str, str], list[tuple[str, dict[str, Any] | None, int]]] =
     ("patch", "driver"): [("", {"is_online": True, "driver": "{bob}"}, 400), ("", {"id": "{bob}"}, 400)],
     ("post", "heartbeat"): [("", {**THING, "driver": "{bob}"}, 400), ("?driver={bob}", THING, 200)],
     ("get", "sync"): [("?driver={bob}", None, 200), ("?driver_id={bob}&order={order}", None, 200)],
+    ("get", "push"): [("?driver={bob}", None, 400), ("", None, 200)],
+    # Push is off, so a subscription that is right in itself finds nothing there.
+    ("post", "push"): [("", {"driver": "{bob}"}, 400), ("", SUBSCRIPTION, 404), ("?driver={bob}", SUBSCRIPTION, 400)],
+    ("delete", "push"): [("", {"endpoint": "{bobs_endpoint}"}, 204), ("", {"driver": "{bob}"}, 400)],
+    ("get", "figures"): [("?driver={bob}", None, 400), ("?tz_offset_minutes=60", None, 200)],
     ("get", "driver-orders"): [
         ("?driver={bob}", None, 400),
         ("?driver_id={bob}", None, 400),
         ("?cursor={cursor}", None, 200),
         ("?cursor={cursor}&limit=100", None, 200),
     ],
+    ("get", "driver-messages"): [("?driver={bob}", None, 400), ("?limit=50", None, 400), ("", None, 200)],
+    ("post", "driver-message-read"): [("", {}, 404), ("?driver={bob}", {}, 404), ("", {"driver": "{bob}"}, 400)],
     ("post", "ticket"): [("", {"driver": "{bob}"}, 400), ("?driver={bob}", {}, 200)],
     ("post", "sign-out"): [("", {"driver": "{bob}", "token": "{bobs_digest}"}, 400), ("?driver={bob}", {}, 204)],
 }
@@ -136,10 +155,13 @@ def rows(model: type[Any], **of: Any) -> list[dict[str, Any]]:
     return list(model.objects.filter(**of).order_by("pk").values())
 
 
+WATCHED = (Order, OrderContact, DeliveryPin, DeliveryProof, OrderEvent, Offer, ActionReceipt, Driver, PushSubscription)
+
+
 def everything(mallory: Driver) -> dict[str, Any]:
     """All that a probe must leave as it is: everybody's rows but the prober's own presence and devices."""
     return {
-        **{model.__name__: rows(model) for model in (Order, OrderContact, OrderEvent, Offer, ActionReceipt, Driver)},
+        **{model.__name__: rows(model) for model in WATCHED},
         "presence": list(Presence.objects.exclude(pk=mallory.pk).order_by("pk").values()),
         "devices": list(DeviceToken.objects.exclude(user=mallory.user_id).order_by("pk").values()),
         "looks": rows(ContactAccess),
@@ -166,12 +188,25 @@ def victims_ids(bob: Driver, scene: dict[str, Order]) -> dict[str, str]:
     cursor = page["next"].split("cursor=")[1].split("&")[0]
     digest = DeviceToken.objects.filter(user=bob.user_id).first()
     assert digest is not None
-    return {"bob": str(bob.pk), "order": str(scene["held"].pk), "cursor": cursor, "bobs_digest": digest.digest}
+    endpoint = "https://fcm.googleapis.com/fcm/send/bob"
+    PushSubscription.objects.get_or_create(endpoint=endpoint, driver=bob, token=digest, p256dh="p", auth="a")
+    message = services.send_message(driver_id=bob.pk, text="Meet Zed", actor=cast.DISPATCHER)
+    return {
+        "message": str(message.pk),
+        "bob": str(bob.pk),
+        "order": str(scene["held"].pk),
+        "cursor": cursor,
+        "bobs_digest": digest.digest,
+        "bobs_endpoint": endpoint,
+    }
 
 
 def said_by(app: Http, method: str, url: str, body: dict[str, Any] | None) -> Any:
     if method == "get":
         return app.get(url)
+    if body and body.get("picture"):
+        address = f"{url}?kind=photo&action_id={body.get('action_id', 'probe')}"
+        return app.post(address, pictures.jpeg(), content_type="image/jpeg")
     return getattr(app, method)(url, body or {}, content_type="application/json")
 
 
@@ -224,7 +259,8 @@ def test_a_door_of_ones_own_shows_and_changes_nobody_else(
     before = everything(mallory)
 
     for query, body, status in OWN_DOORS[door]:
-        answer = said_by(app_of(mallory), method, reverse(name) + filled(query, ids), filled(body, ids))
+        args = [ids["message"]] if name == "driver-message-read" else []
+        answer = said_by(app_of(mallory), method, reverse(name, args=args) + filled(query, ids), filled(body, ids))
 
         assert answer.status_code == status, answer.content
         assert leaks(answer.content) == []
@@ -252,7 +288,9 @@ def test_the_doors_of_others_are_closed_to_a_driver(scene: dict[str, Order], mal
         for method in methods_of(view):
             if (method, name) in driver_doors() or name == "sign-in":
                 continue
-            args = [scene["held"].pk] if name.startswith("order") and name != "orders" else []
+            args: list[Any] = [scene["held"].pk] if name.startswith("order") and name != "orders" else []
+            if name == "board-driver":
+                args = [mallory.pk]
             answer = said_by(app, method, reverse(name, args=args), {})
             assert (answer.status_code, answer.json()["code"]) == (403, "permission_denied"), name
             assert leaks(answer.content) == []

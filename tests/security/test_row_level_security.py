@@ -7,7 +7,8 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from dispatch import selectors, services
-from dispatch.models import Offer
+from dispatch.consumers import frames
+from dispatch.models import Message, Offer
 from drivers.access import as_driver
 from drivers.errors import NotFound
 from drivers.models import Driver, Presence
@@ -20,6 +21,7 @@ VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 #: All that the role `baton_driver` may do, table by table. Every table that is not named: nothing.
 ALLOWED = {
+    "dispatch_message": {"SELECT"},
     "dispatch_offer": {"SELECT"},
     "drivers_driver": {"SELECT"},
     "drivers_presence": {"SELECT"},
@@ -69,6 +71,10 @@ def test_every_table_that_names_a_driver_or_an_order_has_forced_policies() -> No
     )
     assert {table for table, forced in named if not forced} == set()
     assert {"orders_ordercontact", "orders_orderevent", "dispatch_offer"} <= {table for table, _ in named}
+    # Names an order only through its contact.
+    assert rows(
+        "SELECT relrowsecurity AND relforcerowsecurity FROM pg_class WHERE oid = 'orders_deliverypin'::regclass"
+    ) == [(True,)]
 
 
 def test_the_policies_are_these_and_no_others() -> None:
@@ -93,6 +99,14 @@ def scene(alice: Driver, bob: Driver) -> dict[str, Order]:
     for driver in (alice, bob):
         services.decline_order(order_id=made["nobodys"].pk, driver_id=driver.pk)
     return made
+
+
+def test_a_driver_sees_their_own_messages_and_nobody_elses(alice: Driver, bob: Driver) -> None:
+    for driver in (alice, bob):
+        services.send_message(driver_id=driver.pk, text=f"to {driver.name}", actor=cast.DISPATCHER)
+
+    with as_driver(alice.pk):
+        assert list(Message.objects.values_list("text", flat=True)) == ["to Alice"]
 
 
 def test_a_driver_sees_what_is_offered_or_theirs_and_nothing_else(scene: dict[str, Order], alice: Driver) -> None:
@@ -135,6 +149,11 @@ FORBIDDEN = {
     "read receipts": "SELECT * FROM dispatch_actionreceipt",
     "read accounts": "SELECT * FROM auth_user",
     "read tokens": "SELECT * FROM drivers_devicetoken",
+    "read pins": "SELECT * FROM orders_deliverypin",
+    "read pictures": "SELECT * FROM orders_deliveryproof",
+    "invent a picture": "INSERT INTO orders_deliveryproof (id, order_id, driver_id, action_id, kind, file, media_type,"
+    " width, height) SELECT gen_random_uuid(), id, {me}, 'x', 'photo', '../x', 'image/jpeg', 1, 1 FROM orders_order",
+    "read where phones are woken": "SELECT * FROM drivers_pushsubscription",
     "read keys": "SELECT * FROM orders_apikey",
     "move somebody": "UPDATE drivers_presence SET is_online=true",
     "grow": "UPDATE drivers_driver SET capacity=50",
@@ -181,3 +200,37 @@ def test_what_the_app_reads_for_a_driver_is_under_the_policies(scene: dict[str, 
     for name in ("bobs", "nobodys"):
         with pytest.raises(NotFound):
             selectors.order_for_driver(driver_id=alice.pk, order_id=scene[name].pk)
+
+
+def test_the_sync_is_one_statement_and_asks_nothing_behind_the_policies_back(
+    scene: dict[str, Order], alice: Driver, django_assert_num_queries: Any
+) -> None:
+    with django_assert_num_queries(1):
+        sync = selectors.sync_driver(driver_id=alice.pk)
+        frames.snapshot(sync)
+    # As the driver sees it when asked row by row: the columns are where they belong.
+    with as_driver(alice.pk):
+        for order in [*sync.active, *(offer.order for offer in sync.offers)]:
+            whole = Order.objects.get(pk=order.pk)
+            for name in selectors.ORDER_COLUMNS:
+                assert getattr(order, name) == getattr(whole, name), name
+        (offer,) = sync.offers
+        whole_offer = Offer.objects.get(pk=offer.pk)
+        assert (offer.distance_m, offer.delivered_at) == (whole_offer.distance_m, whole_offer.delivered_at)
+    with pytest.raises(OrderContact.DoesNotExist), django_assert_num_queries(0):
+        _ = offer.order.contact
+
+
+def test_the_sync_leaves_the_role_behind_even_inside_a_transaction(scene: dict[str, Order], alice: Driver) -> None:
+    selectors.sync_driver(driver_id=alice.pk)
+    assert rows("SELECT current_user, baton_driver_id()") == [("baton_app", None)]
+
+    with pytest.raises(DatabaseError), transaction.atomic():
+        rows("SELECT count(*) / 0 FROM baton_driver_sync(%s)", alice.pk)
+    assert rows("SELECT current_user, baton_driver_id()") == [("baton_app", None)]
+
+
+def test_a_drivers_own_role_cannot_ask_for_anothers_sync(scene: dict[str, Order], alice: Driver, bob: Driver) -> None:
+    with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic(), as_driver(alice.pk):
+        rows("SELECT * FROM baton_driver_sync(%s)", bob.pk)
+    assert rows("SELECT has_function_privilege('public', 'baton_driver_sync(bigint)', 'EXECUTE')") == [(False,)]

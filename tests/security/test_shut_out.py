@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import authenticate
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.test import Client as Browser
 from django.urls import reverse
@@ -15,7 +15,7 @@ from drivers import signin
 from drivers.errors import SignInRefused
 from drivers.models import DeviceToken, Driver, Presence
 from tests import cast, staff
-from tests.dispatch.live.rig import Client, token_of
+from tests.dispatch.live.rig import Client, Server, token_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("plain_files")]
 
@@ -134,6 +134,94 @@ def deactivated(user: User) -> None:
 def off_the_staff(user: User) -> None:
     user.is_staff = user.is_superuser = False
     user.save()
+
+
+def out_of_the_group(user: User) -> None:
+    user.is_superuser = False
+    user.save()
+    user.groups.clear()
+
+
+def the_group_may_no_longer(user: User) -> None:
+    Group.objects.get(name="dispatcher").permissions.clear()
+
+
+def the_group_is_gone(user: User) -> None:
+    Group.objects.get(name="dispatcher").delete()
+
+
+def moved_from_the_groups_side(user: User) -> None:
+    Group.objects.get(name="dispatcher").user_set.remove(user)
+
+
+def in_the_admin(user: User) -> None:
+    page = reverse("admin:auth_user_change", args=[user.pk])
+    joined = user.date_joined
+    date, time = joined.strftime("%Y-%m-%d"), joined.strftime("%H:%M:%S")
+    form = {
+        "username": user.username,
+        "date_joined_0": date,
+        "date_joined_1": time,
+        "is_active": "on",
+        "is_staff": "on",
+    }
+    posted(root(), page, **form)
+
+
+def deleted(user: User) -> None:
+    user.delete()
+
+
+REGROUPED: list[Callable[[User], None]] = [
+    out_of_the_group,
+    the_group_may_no_longer,
+    the_group_is_gone,
+    moved_from_the_groups_side,
+    in_the_admin,
+    deleted,
+]
+
+
+@pytest.mark.parametrize("change", REGROUPED, ids=lambda change: change.__name__)
+def test_the_board_closes_when_its_permission_goes(connect_board: Connect, change: Callable[[User], None]) -> None:
+    dora = staff.member("dora", "dispatcher")
+    at_dora, at_boss = connect_board(dora), connect_board(cast.dispatcher("boss"))
+
+    change(User.objects.get(pk=dora.pk))
+
+    assert at_dora.close_code(within=2) == 4001
+    at_boss.send(type="sync")
+    assert at_boss.get("snapshot")
+
+
+def test_a_permission_that_comes_closes_nothing(connect_board: Connect) -> None:
+    dora = staff.member("dora", "dispatcher")
+    at_dora = connect_board(dora)
+
+    dora.groups.add(Group.objects.get(name="supervisor"))
+
+    at_dora.send(type="sync")
+    assert at_dora.get("snapshot")
+
+
+def test_signing_out_closes_the_board_of_that_session_and_no_other(server: Server, clients: list[Client]) -> None:
+    dora = staff.member("dora", "dispatcher")
+    here, there = staff.signed_in(dora), staff.signed_in(dora)
+    at_here, at_there = (
+        Client(
+            server.url("/ws/dispatch/"), additional_headers={"Cookie": f"sessionid={window.cookies['sessionid'].value}"}
+        )
+        for window in (here, there)
+    )
+    clients += [at_here, at_there]
+    for board in (at_here, at_there):
+        board.get("snapshot")
+
+    assert here.post(reverse("admin:logout")).status_code in {200, 302}
+
+    assert at_here.close_code(within=2) == 4001
+    at_there.send(type="sync")
+    assert at_there.get("snapshot")
 
 
 @pytest.mark.parametrize("change", [a_new_password, deactivated, off_the_staff], ids=lambda change: change.__name__)

@@ -52,8 +52,7 @@ def table(city: DemoCity, url: str) -> list[str]:
     ranks = {"Dispatcher": 0, "Supervisor": 1, "Administrator": 2, "Driver": 3}
     lines = ["", f"  {'':<15}{'user name':<12}{'password':<18}"]
     for sign_in in sorted(city.sign_ins, key=lambda sign_in: ranks[sign_in.role]):
-        # A driver signs in over the API.
-        address = f"{url}/api/docs/" if sign_in.role == "Driver" else f"{url}/admin/"
+        address = f"{url}/driver/" if sign_in.role == "Driver" else f"{url}/admin/"
         password = sign_in.password or UNKNOWN
         lines.append(f"  {sign_in.role:<15}{sign_in.username:<12}{password:<18}{address}")
     lines += ["", f"  {'API key':<15}{city.api_key or UNKNOWN}", f"  {'':<15}{url}/api/docs/"]

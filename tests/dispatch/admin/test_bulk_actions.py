@@ -85,7 +85,7 @@ def test_release_takes_an_order_back_and_offers_it_again(dispatcher: Client, ali
     assert staff.lines(response) == [
         "Release: 1 done, 1 not done.",
         "A-2: not done: it is pending",
-        "A-1: taken back; offered to 2 drivers",
+        "A-1: taken back; offered to 1 driver",
     ]
     assert state(order)[:2] == ("pending", None)
     assert cast.history(order) == ["created", "offered", "assigned", "released", "offered"]

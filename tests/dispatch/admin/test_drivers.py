@@ -207,7 +207,7 @@ def test_the_list_takes_the_same_few_queries_however_long_it_is(
 ) -> None:
     for number in range(8):
         cast.driver(f"driver{number}")
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         dispatcher.get(LIST)
 
 

@@ -64,7 +64,7 @@ def test_taking_it_back_with_a_reason(dispatcher: Client, alice: Driver) -> None
 
     told = press(dispatcher, order, "unassign", reason="Flat tyre")
 
-    assert told == ["A-17: taken back; offered to 1 driver"]
+    assert told == ["A-17: taken back; nobody near to offer it to yet"]
     assert OrderEvent.objects.get(order=order, kind="order.released").data["reason"] == "Flat tyre"
 
 

@@ -91,11 +91,11 @@ def test_the_list_takes_the_same_few_queries_however_long_it_is(
     dispatcher: Client, orders: dict[str, Order], django_assert_num_queries: Any
 ) -> None:
     # Session, user, permissions (2), bounded count, rows.
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         dispatcher.get(LIST)
     for _ in range(10):
         cast.order()
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         dispatcher.get(LIST)
 
 

@@ -21,6 +21,9 @@ DISPATCHER = {
     "drivers.duty_driver",
     "drivers.view_presence",
     "dispatch.view_offer",
+    "dispatch.view_message",
+    "dispatch.add_message",
+    "orders.view_savedplace",
 }
 SUPERVISOR = DISPATCHER | {
     "drivers.add_driver",
@@ -34,6 +37,9 @@ SUPERVISOR = DISPATCHER | {
     "orders.add_apikey",
     "orders.change_apikey",
     "orders.view_contactaccess",
+    "orders.add_savedplace",
+    "orders.change_savedplace",
+    "orders.delete_savedplace",
     "dispatch.view_sweepheartbeat",
     "django_q.view_schedule",
     "django_q.view_success",
@@ -41,9 +47,15 @@ SUPERVISOR = DISPATCHER | {
     "django_q.view_ormq",
     "axes.view_accessattempt",
     "axes.delete_accessattempt",
+    "otp_totp.view_totpdevice",
+    "otp_totp.delete_totpdevice",
 }
 PAGES = {
     "": DISPATCHER,
+    "board/": {"orders.view_order"},
+    "orders/savedplace/": {"orders.view_savedplace"},
+    "orders/savedplace/add/": {"orders.add_savedplace"},
+    "dispatch/message/": {"dispatch.view_message"},
     "orders/order/": {"orders.view_order"},
     "orders/order/add/": {"orders.add_order"},
     "orders/orderevent/": {"orders.view_orderevent"},
@@ -60,6 +72,7 @@ PAGES = {
     "django_q/ormq/": {"django_q.view_ormq"},
     "dispatch/sweepheartbeat/": {"dispatch.view_sweepheartbeat"},
     "axes/accessattempt/": {"axes.view_accessattempt"},
+    "otp_totp/totpdevice/": {"otp_totp.view_totpdevice"},
     "orders/contactaccess/": {"orders.view_contactaccess"},
     "auth/user/": {"auth.view_user"},
     "auth/group/": {"auth.view_group"},
@@ -98,13 +111,16 @@ def test_the_menu_leads_only_to_what_one_may_see(dispatcher: Client, supervisor:
         apps = client.get("/admin/").context["available_apps"]
         return {app["name"]: [model["name"] for model in app["models"]] for app in apps}
 
-    assert menu(dispatcher) == {"Orders": ["Orders", "Offers", "History"], "Drivers": ["Drivers"]}
+    assert menu(dispatcher) == {
+        "Orders": ["Console", "Orders", "Offers", "History", "Saved places"],
+        "Drivers": ["Drivers", "Messages"],
+    }
     assert menu(supervisor) == {
-        "Orders": ["Orders", "Offers", "History"],
-        "Drivers": ["Drivers"],
+        "Orders": ["Console", "Orders", "Offers", "History", "Saved places"],
+        "Drivers": ["Drivers", "Messages"],
         "Integrations": ["Integrators", "API keys"],
         "Background": ["Sweeps", "Schedules", "Queue", "Failed tasks", "Successful tasks"],
-        "Access": ["Failed sign-ins", "Looks at customers"],
+        "Access": ["Second factors", "Failed sign-ins", "Looks at customers"],
     }
 
 

@@ -69,7 +69,7 @@ def test_who_accepts_gets_the_whole_order_with_its_contact(app: Caller, alice: D
         "delivered_at": None,
         "cancelled_at": None,
         "failed_at": None,
-        "contact": {"name": "Carol Customer", "phone": "+1 415 555 0100", "notes": "Ring twice"},
+        "contact": {"name": "Carol Customer", "phone": "+1 415 555 0100", "notes": "Ring twice", "has_pin": False},
     }
     assert events(order)[-1]["tapped_at"] == "2026-01-31T12:00:00+00:00"
 

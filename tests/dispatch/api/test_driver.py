@@ -213,7 +213,8 @@ def test_sync_is_the_whole_truth(app: Caller, alice: Driver, bob: Driver) -> Non
     ]
     (active,) = document["active"]
     assert (active["id"], active["status"], active["driver"]) == (str(held.pk), "assigned", alice.pk)
-    assert active["contact"] == {"name": "Carol Customer", "phone": "+1 415 555 0100", "notes": "Ring twice"}
+    customer = {"name": "Carol Customer", "phone": "+1 415 555 0100", "notes": "Ring twice"}
+    assert active["contact"] == {**customer, "has_pin": False}
     assert active["dropoff"] == {"lat": 37.788, "lng": -122.4075, "address": "Union Square"}
 
 

@@ -48,6 +48,7 @@ def test_a_placed_order_is_answered_whole_and_offered_at_once(shop: Caller, alic
         "cancelled_at": None,
         "failed_at": None,
         "metadata": {"boxes": [1, "a"]},
+        "pinned": False,
         "contact": {"name": "Carol Customer", "phone": "+1 415 555 0100", "notes": "Ring twice"},
     }
     assert order.expires_at - order.release_at == timedelta(seconds=120)

@@ -43,7 +43,7 @@ def test_the_board_starts_with_orders_drivers_and_counts(
     clients.append(client)
     snapshot = client.frame()
 
-    assert set(snapshot) == {"type", "at", "server_time", "orders", "drivers", "stats"}
+    assert set(snapshot) == {"type", "at", "server_time", "orders", "drivers", "stats", "attention", "viewers"}
     shown = {order["id"]: (order["status"], order["driver"], order["version"]) for order in snapshot["orders"]}
     assert shown == {
         str(held.pk): ("assigned", alice.pk, 3),

@@ -29,7 +29,7 @@ def test_a_new_socket_starts_with_the_whole_truth(server: Server, clients: list[
     clients.append(client)
     snapshot = client.frame()
 
-    assert set(snapshot) == {"type", "at", "server_time", "offers", "active"}
+    assert set(snapshot) == {"type", "at", "server_time", "offers", "active", "messages"}
     assert [(card["order"], card["version"]) for card in snapshot["offers"]] == [(str(offered.pk), 2)]
     assert [(order["id"], order["version"], order["status"]) for order in snapshot["active"]] == [
         (str(held.pk), 3, "assigned")
@@ -71,7 +71,8 @@ def test_the_winner_gets_the_contact_and_the_loser_loses_the_card(
 
     won = at_alice.get("order")
     assert (won["version"], won["kind"], won["order"]["status"]) == (3, "order.assigned", "assigned")
-    assert won["order"]["contact"] == {"name": "Carol Customer", "phone": "+1 415 555 0100", "notes": "Ring twice"}
+    customer = {"name": "Carol Customer", "phone": "+1 415 555 0100", "notes": "Ring twice"}
+    assert won["order"]["contact"] == {**customer, "has_pin": False}
     lost = at_bob.get("offer_closed")
     assert (lost["order"], lost["version"], lost["reason"]) == (str(order.pk), 3, "order_taken")
     # Everything that was ever said to the loser, up to the answer to a heartbeat sent afterwards.

@@ -1,0 +1,138 @@
+"""What can break, and a schedule of it that one seed always makes the same."""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from benchmarks.storm.stack import Broken, Stack
+from benchmarks.storm.wires import Mood
+
+#: A single fault must be over, without an operator, so long after its cause is gone.
+RECOVERS_WITHIN_S = 15.0
+PARTS = ("web", "worker", "clusters", "postmaster", "backends", "redis")
+WIRES = ("clients-web", "web-postgres", "web-redis", "worker-postgres", "worker-redis")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    #: kill, stop, cut, slow, freeze, deafen
+    kind: str
+    #: A part of the stack or a wire.
+    where: str
+    #: For how long, seconds; a kill takes none.
+    lasts_s: float
+    #: How long to leave the stack alone after it is whole again.
+    rest_s: float
+    #: Which of several processes.
+    pick: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.where}" + (f" {self.lasts_s:.1f} s" if self.lasts_s else "")
+
+
+def schedule(seed: int, *, kinds: set[str]) -> Callable[[], Fault]:
+    """An endless series of faults: every kind at every place in turn, shuffled, so that a short storm has many."""
+    dice = random.Random(f"nemesis {seed}")
+    every = [("kill", part) for part in PARTS] + [("stop", part) for part in PARTS]
+    every += [(kind, wire) for kind in ("cut", "slow", "freeze", "deafen") for wire in WIRES]
+    every = [fault for fault in every if fault[0] in kinds]
+    waiting: list[tuple[str, str]] = []
+
+    def following() -> Fault:
+        if not waiting:
+            waiting.extend(dice.sample(every, len(every)))
+        kind, where = waiting.pop()
+        lasts = 0.0 if kind == "kill" else round(dice.uniform(0.5, 4.0), 1)
+        return Fault(kind, where, lasts, round(dice.uniform(0.5, 3.0), 1), dice.random())
+
+    return following
+
+
+@dataclass(slots=True)
+class Struck:
+    """A fault as it happened."""
+
+    fault: Fault
+    at: float
+    #: From the end of its cause until the stack said that it was ready.
+    recovered_s: float
+    note: str = ""
+
+
+class Nemesis:
+    def __init__(self, stack: Stack, say: Callable[[str], None]) -> None:
+        self.stack, self.say = stack, say
+        self.struck: list[Struck] = []
+
+    async def strike(self, fault: Fault) -> Struck:
+        """Break it, mend what was broken from outside, wait until the stack is whole again. Raises Broken."""
+        at = time.time()
+        note = await self._ways()[fault.kind](fault)
+        struck = Struck(fault, at, 0.0, note)
+        self.struck.append(struck)
+        try:
+            struck.recovered_s = await self.stack.well(3 * RECOVERS_WITHIN_S)
+        except Broken:
+            struck.recovered_s = float("inf")
+            raise
+        late = " (TOO LATE)" if struck.recovered_s > RECOVERS_WITHIN_S else ""
+        self.say(f"  {fault}{note and f' ({note})'}: whole again after {struck.recovered_s:.1f} s{late}")
+        return struck
+
+    def _ways(self) -> dict[str, Callable[[Fault], Awaitable[str]]]:
+        return {
+            "kill": self._kill,
+            "stop": self._stop,
+            "cut": lambda fault: self._spoil(fault, Mood.CUT),
+            "slow": lambda fault: self._spoil(fault, Mood.SLOW, delay_s=0.05 + 0.3 * fault.pick),
+            "freeze": lambda fault: self._spoil(fault, Mood.FROZEN),
+            "deafen": lambda fault: self._spoil(fault, Mood.DEAF),
+        }
+
+    def _victims(self, fault: Fault) -> list[int]:
+        pids = sorted(self.stack.processes(fault.where))
+        if fault.where in {"clusters", "backends"} and pids:
+            return [pids[int(fault.pick * len(pids))]]
+        return pids
+
+    async def _kill(self, fault: Fault) -> str:
+        victims = self._victims(fault)
+        if fault.where == "postmaster":
+            # The whole server at once, as when the machine's memory ran out.
+            victims += self.stack.processes("backends")
+        _signal(victims, signal.SIGKILL)
+        # The one who mends must notice first; until then the old answer may still come.
+        await asyncio.sleep(0.3)
+        return f"{len(victims)} processes" if len(victims) != 1 else ""
+
+    async def _stop(self, fault: Fault) -> str:
+        victims = self._victims(fault)
+        _signal(victims, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(fault.lasts_s)
+        finally:
+            _signal(victims, signal.SIGCONT)
+        return "" if victims else "nobody there"
+
+    async def _spoil(self, fault: Fault, mood: Mood, delay_s: float = 0.0) -> str:
+        wire = self.stack.wires[fault.where]
+        wire.set(mood, delay_s)
+        try:
+            await asyncio.sleep(fault.lasts_s)
+        finally:
+            wire.set(Mood.WELL)
+            if mood in {Mood.FROZEN, Mood.DEAF}:
+                # What was lost on it never comes: such a connection is of no use to anybody.
+                wire.cut()
+        return ""
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)

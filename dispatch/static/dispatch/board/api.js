@@ -1,0 +1,64 @@
+// The board's way to the REST interface: this page's session, the CSRF token, and problem documents as errors.
+
+/** @typedef {{status: number, code: string, detail: string, errors?: Record<string, string[]>, [more: string]: any}} ProblemDocument */
+
+/** A refusal as the server worded it; code `unreachable` when there was no answer at all. */
+export class Problem extends Error {
+  /** @param {ProblemDocument} document */
+  constructor(document) {
+    const fields = Object.entries(document.errors ?? {}).map(([field, told]) => `${field}: ${told.join(" ")}`);
+    super(fields.length ? `${document.detail} ${fields.join("; ")}` : document.detail);
+    this.document = document;
+  }
+}
+
+const TIMEOUT_MS = 20_000;
+const UNREACHABLE = {
+  status: 0,
+  code: "unreachable",
+  detail: "No answer from the server. Trying again is safe: nothing is done twice.",
+};
+
+const token = () => /(?:^|;\s*)csrftoken=([^;]+)/.exec(document.cookie)?.[1] ?? "";
+
+/** @typedef {ReturnType<typeof createApi>} Api */
+
+/** @param {string} base where the interface begins: `/api/v1/` */
+export function createApi(base) {
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {unknown} [body]
+   * @param {Record<string, string>} [headers]
+   * @returns {Promise<any>} the answer's document
+   */
+  async function ask(method, path, body, headers) {
+    let answer;
+    try {
+      answer = await fetch(base + path, {
+        method,
+        credentials: "same-origin",
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+        headers: {
+          Accept: "application/json",
+          ...(body === undefined ? {} : { "Content-Type": "application/json", "X-CSRFToken": token() }),
+          ...headers,
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+    } catch {
+      throw new Problem(UNREACHABLE);
+    }
+    const document = await answer.json().catch(() => null);
+    if (answer.ok) return document;
+    throw new Problem(
+      document?.code ? document : { status: answer.status, code: "refused", detail: `Refused (${answer.status}).` },
+    );
+  }
+  return {
+    /** @param {string} path @param {Record<string, string | number>} [query] */
+    get: (path, query) => ask("GET", query ? `${path}?${new URLSearchParams(/** @type {any} */ (query))}` : path),
+    /** @param {string} path @param {unknown} body @param {Record<string, string>} [headers] */
+    post: (path, body, headers) => ask("POST", path, body, headers),
+  };
+}

@@ -1,0 +1,96 @@
+// The dispatcher's board: wires the store, the live line, what is drawn and what can be done. Runs once, on /admin/board/.
+
+import { createActs } from "./acts.js";
+import { createApi } from "./api.js";
+import { askWhom } from "./assign.js";
+import { mountBulk } from "./bulk.js";
+import { createDialogs } from "./dialogs.js";
+import { listenToKeys, showHelp } from "./keys.js";
+import { buildLayout } from "./layout.js";
+import { createLink } from "./link.js";
+import { mountLists } from "./lists.js";
+import { mountMap } from "./map.js";
+import { mountNewOrder } from "./neworder.js";
+import { mountPanel } from "./panel.js";
+import { readSettings } from "./settings.js";
+import { createStore } from "./store.js";
+import { mountStrip } from "./strip.js";
+import { createToasts } from "./toasts.js";
+
+const settings = readSettings();
+const root = /** @type {HTMLElement} */ (document.getElementById("board"));
+const store = createStore();
+const api = createApi(settings.urls.api);
+const parts = buildLayout(root);
+
+/** Orders that the board was not sent and somebody wants: asked for once. @type {Set<string>} */
+const missing = new Set();
+
+/** @param {string} order */
+function fetchOrder(order) {
+  if (missing.has(order)) return;
+  missing.add(order);
+  api
+    .get(`orders/${order}/story/`)
+    .then((told) => store.apply({ type: "order", order: told.order }))
+    .catch(() => setTimeout(() => missing.delete(order), 10_000));
+}
+
+const lists = mountLists(parts.lists, {
+  store,
+  liveSeconds: settings.live_seconds,
+  user: settings.user.id,
+  onMissing: fetchOrder,
+});
+const focusLists = () => lists.focusSomething();
+const toasts = createToasts(parts.notices, { store, nameOf: lists.rows.nameOf, onLeave: focusLists });
+const acts = createActs({ store, api, can: settings.can, onOutcome: toasts.tell, onAsk: ask });
+toasts.use(acts);
+const dialogs = createDialogs(root, { acts: () => acts });
+
+/** What an act needs to be asked is asked; the rest is done at once, and can be undone. @type {typeof acts.ask} */
+function ask(act, rows) {
+  if (act === "assign" || act === "reassign") askWhom(root, { store, api, acts }, rows);
+  else if (act === "cancel") dialogs.cancel(rows);
+  else if (act === "extend") dialogs.extend(rows);
+  else if (act === "message") dialogs.message(rows);
+  else void acts.run(act, rows);
+}
+
+function closePanel() {
+  const { order } = store.selection;
+  store.select({ order: null, driver: null });
+  if (order) lists.focusOrder(order);
+}
+
+const map = mountMap(parts.map, { store, settings, acts });
+const orderForm = settings.can.place ? mountNewOrder(parts.dialog, { store, settings, map }) : null;
+const newOrder = orderForm && (() => orderForm.open());
+const bulk = mountBulk(parts.bulk, { store, acts, isListed: lists.isListed });
+const panel = mountPanel(parts.panel, { store, api, acts, settings, rows: lists.rows, onClose: closePanel });
+const strip = mountStrip(parts.strip, {
+  store,
+  canPlace: settings.can.place,
+  onFilter(text) {
+    lists.setFilter(text);
+    bulk.draw();
+  },
+  onNew: () => newOrder?.(),
+  onHelp: () => showHelp(root),
+  onCompact: lists.toggleCompact,
+});
+listenToKeys({ lists, acts, store, toasts, strip, panel, root, newOrder });
+
+const link = createLink({ store, path: settings.urls.socket });
+store.subscribe((change) => {
+  if (!change.selection) return;
+  link.viewing(store.selection.order);
+  root.classList.toggle("has-panel", store.selection.order !== null || store.selection.driver !== null);
+});
+setInterval(() => {
+  lists.tick();
+  strip.tick();
+  panel.tick();
+  toasts.tick();
+}, 1000);
+link.start();

@@ -1,0 +1,50 @@
+// What the dispatchers write to the driver.
+
+import { ask, trouble } from "./api.js";
+import * as session from "./session.js";
+
+/** @typedef {import("./types.js").Message} Message */
+
+/** @param {{changed: () => void, say: (notice: Omit<import("./types.js").Notice, "id" | "at">) => void}} options */
+export function createMessages({ changed, say }) {
+  /** @type {Map<Message["id"], Message>} */
+  let known = new Map();
+  /** A server without messages says so once. */
+  let isThere = true;
+
+  async function load() {
+    const token = (await session.current())?.token;
+    if (!token || !isThere) return;
+    const answer = await ask("driver/messages/", { token });
+    if (answer.kind === "refused" && answer.problem.status === 404) isThere = false;
+    if (answer.kind !== "ok" || (await session.current())?.token !== token) return;
+    const list = /** @type {Message[]} */ (Array.isArray(answer.data) ? answer.data : (answer.data.results ?? []));
+    known = new Map(list.map((message) => [message.id, message]));
+    changed();
+  }
+
+  /** @param {Message} message by push */
+  function took(message) {
+    if (!known.has(message.id)) {
+      const data = { id: message.id, text: message.text, from: message.from };
+      say({ tone: "info", code: "message", data });
+    }
+    known.set(message.id, message);
+    changed();
+  }
+
+  /** @param {Message["id"]} id */
+  async function read(id) {
+    const token = (await session.current())?.token ?? null;
+    const answer = await ask(`driver/messages/${encodeURIComponent(id)}/read/`, { method: "POST", token, json: {} });
+    if (answer.kind !== "ok") throw answer.kind === "unchanged" ? trouble("not_baton", "No answer.") : answer.problem;
+    const message = known.get(id);
+    if (message) known.set(id, { ...message, read_at: message.read_at ?? new Date().toISOString() });
+    changed();
+  }
+
+  /** Newest first. */
+  const all = () => [...known.values()].sort((a, b) => b.at.localeCompare(a.at));
+
+  return { load, took, read, all, clear: () => known.clear() };
+}
