@@ -75,7 +75,9 @@ def nginx_configuration(
         "LISTEN": f"{LOOPBACK}:{port}",
         "MAX_BODY": environment.get("BATON_MAX_BODY_BYTES") or str(64 * 1024),
         "MAX_UPLOAD": environment.get("BATON_MAX_UPLOAD_BYTES") or str(10 * 1024 * 1024),
-        "TRUSTED": " ".join(f"{word} 1;" for word in (["0.0.0.0/0", "::/0"] if "*" in trusted else trusted)),
+        "MAX_PROOF": environment.get("BATON_MAX_PROOF_BYTES") or str(5 * 1024 * 1024),
+        "TRUSTED": " ".join(f"{word} 1;" for word in trusted if word != "*"),
+        "TRUST": str(int("*" in trusted)),
         "WEB_PORT": str(web_port),
         "WS_SERVERS": " ".join(f"server {LOOPBACK}:{number} max_fails=1 fail_timeout=1s;" for number in ws_ports),
     }
