@@ -52,6 +52,8 @@ _HELD = ", ".join(f"'{status}'" for status in sorted(HELD))
 _LIVE = """p.is_online AND p.location IS NOT NULL
           AND p.last_seen > clock_timestamp() - make_interval(secs => %(live)s)"""
 
+#: `&& _ST_Expand(…)` is what ST_DWithin makes of a radius for the index (PostGIS 3), without its estimate of one row.
+#: It ends the walk: from the other side of the earth the index cannot tell near from far and would pass everybody.
 #: For each order those who could take it, and one row without a driver: how far the walk came (metres on the sphere) and
 #: how many it passed. This shape leaves the planner nothing to choose: the walk is materialized and bounded, so the index
 #: in its own order is the cheapest way to have it, and OFFSET 0 keeps it from reading all drivers to look up a few.
@@ -62,7 +64,7 @@ CROSS JOIN LATERAL (
     WITH walked AS MATERIALIZED (
         SELECT p.driver_id, p.location, p.located_at, p.location <-> o.pickup AS sphere
         FROM drivers_presence p
-        WHERE {_LIVE}
+        WHERE {_LIVE} AND p.location && _ST_Expand(o.pickup, %(metres)s)
         ORDER BY p.location <-> o.pickup
         LIMIT %(steps)s
     )
@@ -222,7 +224,7 @@ def _walks(question: _Question, orders: Sequence[UUID], steps: int) -> dict[UUID
     """One walk for each of the orders that exist."""
     walks: dict[UUID, _Walk] = {}
     for number, driver_id, metres, located_at, load, capacity in question.ask(
-        WALK, orders, steps=steps, live=settings.LIVE_SECONDS
+        WALK, orders, steps=steps, live=settings.LIVE_SECONDS, metres=question.radius_m * SPHERE_SLACK
     ):
         walk = walks.setdefault(orders[number - 1], _Walk(0, 0.0, []))
         if driver_id is None:

@@ -61,7 +61,7 @@ class Considered:
 
 #: The nearest by the indexes of those on duty and of those who fell silent, whoever they are, and then each of them is
 #: judged. Those who are off duty by their own choice are nobody's candidates and would only be in the way. (As in
-#: dispatch/nearest.py, the radius is looked at afterwards: asked for it, PostgreSQL reads everybody within it.)
+#: dispatch/nearest.py, ST_DWithin comes afterwards: in the walk, PostgreSQL would read everybody within the radius.)
 CONSIDERED_SQL = """
 SELECT wanted.id, near.driver_id, d.name, d.vehicle, near.metres, near.located_at,
        round(extract(epoch FROM clock_timestamp() - near.located_at))::int,
@@ -75,11 +75,13 @@ CROSS JOIN LATERAL (
     SELECT p.driver_id, ST_Distance(p.location, wanted.pickup) AS metres, p.located_at,
            p.is_online AND p.last_seen > clock_timestamp() - make_interval(secs => %(live)s) AS live
     FROM (
-        (SELECT * FROM drivers_presence on_duty WHERE is_online AND location IS NOT NULL
+        (SELECT * FROM drivers_presence on_duty
+         WHERE is_online AND location IS NOT NULL AND location && _ST_Expand(wanted.pickup, %(metres)s)
          ORDER BY location <-> wanted.pickup LIMIT %(limit)s)
         UNION ALL
         (SELECT * FROM drivers_presence silent
          WHERE NOT is_online AND silent_since IS NOT NULL AND location IS NOT NULL
+           AND location && _ST_Expand(wanted.pickup, %(metres)s)
          ORDER BY location <-> wanted.pickup LIMIT %(limit)s)
     ) p
     WHERE ST_DWithin(p.location, wanted.pickup, %(metres)s)

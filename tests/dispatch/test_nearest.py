@@ -164,7 +164,7 @@ def test_the_walk_follows_the_index_and_passes_no_more_than_it_needs() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"EXPLAIN (ANALYZE, FORMAT JSON) {nearest.WALK.format(wanted=nearest.OF_ORDERS)}",
-            {"orders": [order.pk], "steps": 64, "live": 60, "without": ["declined"]},
+            {"orders": [order.pk], "steps": 64, "live": 60, "without": ["declined"], "metres": 5000},
         )
         plan = cursor.fetchone()[0][0]["Plan"]
 
@@ -175,6 +175,22 @@ def test_the_walk_follows_the_index_and_passes_no_more_than_it_needs() -> None:
     assert (walk["Actual Rows"], walk.get("Rows Removed by Filter", 0)) == (64, 0)
     drivers = node(plan, lambda it: it.get("Relation Name") == "drivers_driver")
     assert (drivers["Node Type"], drivers["Actual Loops"]) == ("Index Scan", 64)
+
+
+def test_a_walk_from_the_other_side_of_the_earth_passes_nobody() -> None:
+    crowd(2000)
+    order = cast.order(pickup=Place(-36.8485, 174.7633))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {nearest.WALK.format(wanted=nearest.OF_ORDERS)}",
+            {"orders": [order.pk], "steps": 64, "live": 60, "without": ["declined"], "metres": 20_000},
+        )
+        plan = cursor.fetchone()[0][0]["Plan"]
+
+    walk = node(plan, lambda it: it.get("Relation Name") == "drivers_presence")
+    assert (walk["Index Name"], walk["Actual Rows"]) == ("presence_on_duty_location", 0)
+    # Without the radius it would be every page of the index and of the table.
+    assert walk["Shared Hit Blocks"] + walk["Shared Read Blocks"] < 10
 
 
 def node(plan: dict[str, Any], is_wanted: Any) -> dict[str, Any]:
