@@ -28,7 +28,7 @@ STREETS = """
 (ARRAY['Market St','Mission St','Valencia St','Folsom St','Howard St','Castro St','Divisadero St','Fillmore St','Geary Blvd',
 'Irving St','Polk St','Union St','Columbus Ave','Embarcadero','Haight St','Hayes St','24th St','Bryant St'])"""
 
-#: Triggers and foreign keys are off, so invariants are kept by hand: a held order has its driver, a load fits its capacity.
+#: Triggers and foreign keys are off: what they would have kept is kept by hand here.
 STEPS = [
     """INSERT INTO auth_user (password, is_superuser, username, first_name, last_name, email, is_staff, is_active,
        date_joined) SELECT '!', false, 'pic' || n, '', '', '', false, true, now() FROM generate_series(1, 2000) n""",

@@ -58,7 +58,7 @@ _LIVE = """p.is_online AND p.location IS NOT NULL
 #: how many it passed. This shape leaves the planner nothing to choose: the walk is materialized and bounded, so the index
 #: in its own order is the cheapest way to have it, and OFFSET 0 keeps it from reading all drivers to look up a few.
 WALK = f"""
-SELECT o.number, near.*
+SELECT o.number, o.vehicle, near.*
 FROM ({{wanted}}) o (number, id, pickup, vehicle)
 CROSS JOIN LATERAL (
     WITH walked AS MATERIALIZED (
@@ -88,7 +88,7 @@ CROSS JOIN LATERAL (
 
 #: Live drivers with room, whatever the vehicle.
 FREE = f"""
-SELECT p.driver_id, coalesce(held.n, 0), d.capacity
+SELECT p.driver_id, coalesce(held.n, 0), d.capacity, d.vehicle
 FROM drivers_presence p
 JOIN drivers_driver d ON d.id = p.driver_id
 LEFT JOIN (SELECT driver_id, count(*) AS n FROM orders_order WHERE status IN ({_HELD}) GROUP BY driver_id) held
@@ -136,9 +136,17 @@ class FreeDrivers:
 
     @cached_property
     def rooms(self) -> dict[int, tuple[int, int]]:
+        return {driver_id: room for driver_id, (room, _) in self._everybody.items()}
+
+    def with_vehicle(self, vehicle: str) -> list[int]:
+        """The ids of those with this vehicle; empty: of all."""
+        return [driver_id for driver_id, (_, theirs) in self._everybody.items() if vehicle in ("", theirs)]
+
+    @cached_property
+    def _everybody(self) -> dict[int, tuple[tuple[int, int], str]]:
         with connection.cursor() as cursor:
             cursor.execute(FREE, {"live": settings.LIVE_SECONDS, "among": self._among})
-            return {driver_id: (load, capacity) for driver_id, load, capacity in cursor.fetchall()}
+            return {driver_id: ((load, capacity), vehicle) for driver_id, load, capacity, vehicle in cursor.fetchall()}
 
 
 def nearest_drivers(
@@ -167,7 +175,8 @@ def nearest_to(pickup: Point, *, vehicle: str, radius_km: float, limit: int | No
 def near_among(driver_ids: Collection[int], *, order_id: UUID, radius_km: float) -> list[Candidate]:
     """Those of the drivers who could take the order now, as `nearest_drivers` would find them."""
     question = _Question(OF_ORDERS, {}, radius_km * 1000, REFUSED)
-    return _nearest_of(question, {order_id: None}, FreeDrivers(driver_ids))[order_id]
+    free = FreeDrivers(driver_ids)
+    return _nearest_of(question, {order_id: None}, free, list(free.rooms))[order_id]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +215,13 @@ def _nearest(question: _Question, wanted: Mapping[UUID, int | None], free: FreeD
         # As far as it takes if the rest of the way is like this part of it.
         rarity = sum(walk.passed for walk in walks.values()) / max(1, sum(len(walk.met) for walk in walks.values()))
         steps = int(steps * max(FARTHER, 1.5 * rarity))
-        if len(left) * steps > MANY_STEPS and len(free.rooms) < steps:
-            return found | _nearest_of(question, left, free)
+        if len(left) * steps > MANY_STEPS:
+            # Each vehicle apart: the few vans of a city are looked at one by one, instead of passing everybody else.
+            for vehicle in {walks[order_id].vehicle for order_id in left}:
+                if len(able := free.with_vehicle(vehicle)) < steps:
+                    alike = {pk: limit for pk, limit in left.items() if walks[pk].vehicle == vehicle}
+                    found |= _nearest_of(question, alike, free, able)
+                    left = {pk: limit for pk, limit in left.items() if pk not in alike}
     return found
 
 
@@ -215,6 +229,8 @@ def _nearest(question: _Question, wanted: Mapping[UUID, int | None], free: FreeD
 class _Walk:
     """How many drivers one walk passed, how far off the last of them is on the sphere, and who of them could take it."""
 
+    #: What the order asks for.
+    vehicle: str
     passed: int
     reach_m: float
     met: list[Candidate]
@@ -223,10 +239,10 @@ class _Walk:
 def _walks(question: _Question, orders: Sequence[UUID], steps: int) -> dict[UUID, _Walk]:
     """One walk for each of the orders that exist."""
     walks: dict[UUID, _Walk] = {}
-    for number, driver_id, metres, located_at, load, capacity in question.ask(
+    for number, vehicle, driver_id, metres, located_at, load, capacity in question.ask(
         WALK, orders, steps=steps, live=settings.LIVE_SECONDS, metres=question.radius_m * SPHERE_SLACK
     ):
-        walk = walks.setdefault(orders[number - 1], _Walk(0, 0.0, []))
+        walk = walks.setdefault(orders[number - 1], _Walk(vehicle, 0, 0.0, []))
         if driver_id is None:
             walk.passed, walk.reach_m = load, metres or 0.0
         else:
@@ -237,14 +253,15 @@ def _walks(question: _Question, orders: Sequence[UUID], steps: int) -> dict[UUID
 
 
 def _nearest_of(
-    question: _Question, wanted: Mapping[UUID, int | None], free: FreeDrivers
+    question: _Question, wanted: Mapping[UUID, int | None], free: FreeDrivers, able: Sequence[int]
 ) -> dict[UUID, list[Candidate]]:
+    """One by one: those of the free drivers whose ids are in `able`."""
     found: dict[UUID, list[Candidate]] = {order_id: [] for order_id in wanted}
-    if not free.rooms:
+    if not able:
         return found
     orders = list(wanted)
     for number, driver_id, metres, located_at in question.ask(
-        NEAREST_OF, orders, limits=list(wanted.values()), free=list(free.rooms), metres=question.radius_m
+        NEAREST_OF, orders, limits=list(wanted.values()), free=able, metres=question.radius_m
     ):
         found[orders[number - 1]].append(Candidate(driver_id, metres, located_at, *free.rooms[driver_id]))
     for candidates in found.values():

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -14,6 +15,7 @@ from django.db.models import (
     Case,
     Count,
     IntegerField,
+    Model,
     OuterRef,
     Q,
     QuerySet,
@@ -123,22 +125,25 @@ class Sync:
     messages: list[Message]
 
 
-#: Columns of `baton_driver_sync` (migration dispatch 0009): of the offer, of the order, of its contact, of a message. In
-#: the order of the models' fields, as `from_db` wants them.
-OFFER_COLUMNS = ["id", "distance_m", "delivered_at"]
-ORDER_COLUMNS = [
-    *("id", "reference", "pickup", "pickup_address", "dropoff", "dropoff_address"),
-    *("vehicle", "priority", "payout", "currency", "status", "expired", "driver_id", "version"),
-    *("created_at", "release_at", "auto_assign_at", "expires_at"),
-    *("assigned_at", "picked_up_at", "delivered_at", "cancelled_at", "failed_at"),
-]
-PLACES = [ORDER_COLUMNS.index("pickup"), ORDER_COLUMNS.index("dropoff")]
-CONTACT_COLUMNS = ["order_id", "name", "phone", "notes"]
-MESSAGE_COLUMNS = ["id", "text", "actor_name", "at"]
-#: The time is there even when nothing else is.
-SYNC_SQL = """
-SELECT statement_timestamp(), mine.* FROM (SELECT) always LEFT JOIN LATERAL baton_driver_sync(%s) mine ON true
-"""
+def _columns(model: type[Model], *, besides: Collection[str] = ()) -> tuple[str, ...]:
+    """As `from_db` wants them: the columns of the model's fields in their order."""
+    return tuple(field.attname for field in model._meta.concrete_fields if field.attname not in besides)
+
+
+#: Columns of an order that no driver sees are not read, and its places are read as bytes.
+ORDER_COLUMNS = _columns(Order, besides={"integrator_id", "metadata"})
+PLACES = {"pickup", "dropoff"}
+OFFER_COLUMNS, CONTACT_COLUMNS, MESSAGE_COLUMNS = _columns(Offer), _columns(OrderContact), _columns(Message)
+#: What `baton_driver_sync` shows (migration dispatch 0011). The time is there even when nothing else is.
+SYNC_SQL = "SELECT statement_timestamp(), {} FROM (SELECT) always LEFT JOIN LATERAL {} mine ON true".format(
+    ", ".join(
+        [f"(mine.offer).{name}" for name in OFFER_COLUMNS]
+        + [f"(mine.carried).{name}{'::bytea' if name in PLACES else ''}" for name in ORDER_COLUMNS]
+        + [f"(mine.contact).{name}" for name in CONTACT_COLUMNS]
+        + [f"(mine.message).{name}" for name in MESSAGE_COLUMNS]
+    ),
+    "baton_driver_sync(%s)",
+)
 
 
 def sync_driver(*, driver_id: int) -> Sync:
@@ -149,30 +154,36 @@ def sync_driver(*, driver_id: int) -> Sync:
         rows = cursor.fetchall()
     offers, active, messages = [], [], []
     for _, *row in rows:
-        if row[-len(MESSAGE_COLUMNS)] is not None:
-            values = [*row[-len(MESSAGE_COLUMNS) :], None]
-            messages.append(Message.from_db("default", [*MESSAGE_COLUMNS, "read_at"], values))
-            continue
-        offer_values, rest = row[: len(OFFER_COLUMNS)], row[len(OFFER_COLUMNS) :]
-        order_values, contact_values = rest[: len(ORDER_COLUMNS)], rest[len(ORDER_COLUMNS) : -len(MESSAGE_COLUMNS)]
-        if order_values[0] is None:
+        of_offer, of_order, of_contact, of_message = _split(row)
+        if of_message[0] is not None:
+            messages.append(Message.from_db("default", MESSAGE_COLUMNS, of_message))
+        if of_order[0] is None:
             continue
         for place in PLACES:
-            order_values[place] = GEOSGeometry(memoryview(order_values[place]))
-        order = Order.from_db("default", ORDER_COLUMNS, order_values)
-        shown = OrderContact.from_db("default", CONTACT_COLUMNS, contact_values) if contact_values[0] else None
+            at = ORDER_COLUMNS.index(place)
+            of_order[at] = GEOSGeometry(memoryview(of_order[at]))
+        order = Order.from_db("default", ORDER_COLUMNS, of_order)
+        shown = OrderContact.from_db("default", CONTACT_COLUMNS, of_contact) if of_contact[0] else None
         # Also when there is none: whoever asks the order for it later would ask without the driver's policies.
         Order._meta.get_field("contact").set_cached_value(order, shown)
-        if offer_values[0] is None:
+        if of_offer[0] is None:
             active.append(order)
         else:
-            offer = Offer.from_db("default", OFFER_COLUMNS, offer_values)
+            offer = Offer.from_db("default", OFFER_COLUMNS, of_offer)
             offer.order = order
             offers.append(offer)
     offers.sort(key=lambda offer: (offer.distance_m, offer.pk))
     active.sort(key=lambda order: (order.assigned_at, order.pk))
     messages.sort(key=lambda message: message.pk)
     return Sync(server_time=rows[0][0], offers=offers, active=active, messages=messages)
+
+
+def _split(row: list[Any]) -> list[list[Any]]:
+    parts, start = [], 0
+    for columns in (OFFER_COLUMNS, ORDER_COLUMNS, CONTACT_COLUMNS, MESSAGE_COLUMNS):
+        parts.append(row[start : start + len(columns)])
+        start += len(columns)
+    return parts
 
 
 #: An order of today was made at most so long ago: bounds what is looked through (orders.services, FARTHEST_RELEASE).

@@ -146,7 +146,7 @@ class DeviceToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
 
 class PushSubscription(models.Model):
     """Where a device can be woken when its app is closed (Web Push). Ends with the device's token: the database itself sees
-    to it (migration 0004), by whatever way the token goes."""
+    to it (migration 0005), by whatever way the token goes."""
 
     driver = models.ForeignKey(Driver, on_delete=models.CASCADE, related_name="+")
     token = models.ForeignKey(

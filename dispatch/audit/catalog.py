@@ -36,6 +36,9 @@ SECURED: Final[dict[str, bool]] = {
     "dispatch_message": True,
     "dispatch_progress": False,
     "orders_savedplace": False,
+    "orders_deliveryproof": False,
+    "orders_deliverypin": False,
+    "drivers_pushsubscription": False,
 }
 #: Triggers that no model declares: (table, name).
 PLAIN_TRIGGERS: Final = [
@@ -174,6 +177,9 @@ def _row_security() -> list[str]:
             for role in roles
             if of == table and role in {"public", "baton_driver"} and not (name == "driver" and drivers_may_see)
         ]
+    ((settings,),) = _rows("SELECT (SELECT proconfig FROM pg_proc WHERE oid = to_regproc('baton_driver_sync'))")
+    if "role=baton_driver" not in (settings or []):
+        wrong.append("function baton_driver_sync is missing or does not run as baton_driver")
     return wrong
 
 

@@ -156,6 +156,20 @@ def test_a_city_without_a_free_driver_is_not_walked_to_its_end() -> None:
     assert len(queries) == 2
 
 
+def test_the_few_vans_of_a_city_are_looked_at_one_by_one() -> None:
+    crowd(300)
+    vans = positions(set(crowd(3, vehicle=Vehicle.VAN, seed=11)))
+    orders = [an_order(vehicle="van") for _ in range(30)]
+
+    with CaptureQueriesContext(connection) as queries:
+        found = nearest_drivers(dict.fromkeys([order.pk for order in orders], 50), radius_km=20, without=[])
+
+    expected = brute_force(Order.objects.get(pk=orders[0].pk), 20, vans)
+    assert {tuple(ids(candidates)) for candidates in found.values()} == {tuple(expected)}
+    # One walk of 64 steps, who is free, and the vans.
+    assert (len(expected), len(queries)) == (3, 3)
+
+
 def test_the_walk_follows_the_index_and_passes_no_more_than_it_needs() -> None:
     crowd(5000)
     offduty = crowd(1000, within=0.001)

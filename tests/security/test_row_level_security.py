@@ -203,8 +203,10 @@ def test_what_the_app_reads_for_a_driver_is_under_the_policies(scene: dict[str, 
 
 
 def test_the_sync_is_one_statement_and_asks_nothing_behind_the_policies_back(
-    scene: dict[str, Order], alice: Driver, django_assert_num_queries: Any
+    scene: dict[str, Order], alice: Driver, bob: Driver, django_assert_num_queries: Any
 ) -> None:
+    for to in (alice, bob):
+        services.send_message(driver_id=to.pk, text=f"To {to.name}", actor=cast.DISPATCHER)
     with django_assert_num_queries(1):
         sync = selectors.sync_driver(driver_id=alice.pk)
         frames.snapshot(sync)
@@ -217,6 +219,7 @@ def test_the_sync_is_one_statement_and_asks_nothing_behind_the_policies_back(
         (offer,) = sync.offers
         whole_offer = Offer.objects.get(pk=offer.pk)
         assert (offer.distance_m, offer.delivered_at) == (whole_offer.distance_m, whole_offer.delivered_at)
+    assert [message.text for message in sync.messages] == ["To Alice"]
     with pytest.raises(OrderContact.DoesNotExist), django_assert_num_queries(0):
         _ = offer.order.contact
 

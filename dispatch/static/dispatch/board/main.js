@@ -44,9 +44,15 @@ const lists = mountLists(parts.lists, {
 });
 const focusLists = () => lists.focusSomething();
 const toasts = createToasts(parts.notices, { store, nameOf: lists.rows.nameOf, onLeave: focusLists });
-const acts = createActs({ store, api, can: settings.can, onOutcome: toasts.tell, onAsk: ask });
+const acts = createActs({ store, api, can: settings.can, onOutcome, onAsk: ask });
 toasts.use(acts);
 const dialogs = createDialogs(root, { acts: () => acts });
+
+/** @param {import("./acts.js").Outcome} outcome */
+function onOutcome(outcome) {
+  toasts.tell(outcome);
+  panel.reread();
+}
 
 /** What an act needs to be asked is asked; the rest is done at once, and can be undone. @type {typeof acts.ask} */
 function ask(act, rows) {
