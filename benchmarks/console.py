@@ -1,7 +1,7 @@
 """The console with a big fleet: what it costs the dispatcher's browser. Against a running stack, prints a table.
 
     BATON_PASSWORD=… python benchmarks/console.py --url http://localhost:8000 --user admin \\
-        --dsn postgresql://postgres@127.0.0.1:5432/scratch --redis redis://127.0.0.1:6379/0 --prefix baton
+        --dsn postgresql://postgres@127.0.0.1:5432/scratch
 
 The database behind the address is a migrated scratch database and the login a superuser's: it is filled with --drivers
 live drivers and --orders open orders unless there are orders already. While it measures, --moving drivers a second move:
@@ -16,9 +16,9 @@ import statistics
 import sys
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from playwright.sync_api import CDPSession, Page, sync_playwright
@@ -26,8 +26,10 @@ from playwright.sync_api import CDPSession, Page, sync_playwright
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 CENTRE = (37.77, -122.42)
+PLACED = count(int(time.time()) // 60 % 240)
 GOALS = {
     "first paint, ms": 1500,
+    "tab's processor time until then, ms": None,
     "all drivers on the map, ms": None,
     "push on screen, p50 ms": 500,
     "push on screen, worst ms": 500,
@@ -35,12 +37,13 @@ GOALS = {
     "map update, p50 ms": 16,
     "map update, p95 ms": 16,
     "map frame (overlay), p50 ms": 16,
-    "main thread, all of it, ms per update": None,
+    "tab's processor time, ms per update": None,
     "tab memory, MB": 400,
 }
 
 STEPS = [
-    """INSERT INTO auth_user (password, is_superuser, username, first_name, last_name, email, is_staff, is_active, date_joined)
+    """INSERT INTO auth_user (password, is_superuser, username, first_name, last_name, email, is_staff, is_active,
+       date_joined)
        SELECT '!', false, 'bench' || n, '', '', '', false, true, now() FROM generate_series(1, %(drivers)s) n""",
     """INSERT INTO drivers_driver (user_id, name, phone, vehicle, capacity, suspended, created_at)
        SELECT id, 'Driver ' || id, '', (ARRAY['bicycle','motorbike','car','van'])[1 + id %% 4], 1 + id %% 3, false, now()
@@ -125,21 +128,23 @@ def fill(dsn: str, drivers: int, orders: int) -> None:
         connection.execute("VACUUM (ANALYZE)")
 
 
-def measure(page: Page, url: str, cdp: CDPSession, drivers: int, dsn: str) -> dict[str, float]:
+def measure(page: Page, browser: CDPSession, asked: argparse.Namespace) -> dict[str, float]:
     found: dict[str, float] = {}
-    cdp.send("Performance.enable")
+    cdp = page.context.new_cdp_session(page)
+    before = tab(browser)["seconds"]
     began = time.monotonic()
-    page.goto(f"{url}/admin/board/", wait_until="commit")
+    page.goto(f"{asked.url}/admin/board/", wait_until="commit")
     page.locator(".rows [role=row]").first.wait_for()
     found["first paint, ms"] = page.evaluate("watched.rows || performance.now()")
-    while (count := page.evaluate("window.baton?.map?.fleet.count ?? 0")) < drivers * 0.95:
+    found["tab's processor time until then, ms"] = 1000 * (tab(browser)["seconds"] - before)
+    while (shown := page.evaluate("window.baton?.map?.fleet.count ?? 0")) < asked.drivers * 0.95:
         if time.monotonic() - began > 60:
-            raise SystemExit(f"only {count} drivers are on the map after a minute")
+            raise SystemExit(f"only {shown} drivers are on the map after a minute")
         page.wait_for_timeout(50)
     found["all drivers on the map, ms"] = 1000 * (time.monotonic() - began)
     page.wait_for_timeout(3000)
 
-    pushes = [push(page, dsn) for _ in range(8)]
+    pushes = [push(page) for _ in range(8)]
     found["push on screen, p50 ms"] = statistics.median(pushes)
     found["push on screen, worst ms"] = max(pushes)
 
@@ -158,7 +163,7 @@ def measure(page: Page, url: str, cdp: CDPSession, drivers: int, dsn: str) -> di
 
     updates, frames = [], []
     seen = first = page.evaluate("baton.map.stats.updates")
-    busy = tasks(cdp)
+    busy = tab(browser)["seconds"]
     until = time.monotonic() + 10
     while time.monotonic() < until:
         stats = page.evaluate("({...baton.map.stats})")
@@ -167,28 +172,30 @@ def measure(page: Page, url: str, cdp: CDPSession, drivers: int, dsn: str) -> di
             updates.append(stats["updateMs"])
             frames.append(stats["renderMs"])
         page.wait_for_timeout(100)
-    found["main thread, all of it, ms per update"] = 1000 * (tasks(cdp) - busy) / max(1, seen - first)
+    found["tab's processor time, ms per update"] = 1000 * (tab(browser)["seconds"] - busy) / max(1, seen - first)
     found["map update, p50 ms"] = statistics.median(updates)
     found["map update, p95 ms"] = sorted(updates)[int(len(updates) * 0.95)]
     found["map frame (overlay), p50 ms"] = statistics.median(frames)
     cdp.send("HeapProfiler.collectGarbage")
-    found["tab memory, MB"] = cdp.send("Runtime.getHeapUsage")["usedSize"] / 1e6 + memory_outside(cdp)
+    found["tab memory, MB"] = tab(browser)["memory"]
     return found
 
 
-def tasks(cdp: CDPSession) -> float:
-    """Seconds that the page's main thread has worked so far."""
-    metrics = {entry["name"]: entry["value"] for entry in cdp.send("Performance.getMetrics")["metrics"]}
-    return float(metrics["TaskDuration"])
+def tab(browser: CDPSession) -> dict[str, float]:
+    """The page's own process, the largest of the browser's renderers: memory in MB (its part of what is shared), seconds of
+    processor time."""
+    largest = {"memory": 0.0, "seconds": 0.0}
+    for process in browser.send("SystemInfo.getProcessInfo")["processInfo"]:
+        if process["type"] != "renderer":
+            continue
+        rollup = Path(f"/proc/{process['id']}/smaps_rollup").read_text()
+        memory = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
+        if memory > largest["memory"]:
+            largest = {"memory": memory, "seconds": float(process["cpuTime"])}
+    return largest
 
 
-def memory_outside(cdp: CDPSession) -> float:
-    """Typed arrays live outside the heap: what the renderer counts as embedder's and array buffers', MB."""
-    usage: dict[str, Any] = cdp.send("Runtime.getHeapUsage")
-    return (usage.get("embedderHeapUsedSize", 0) + usage.get("backingStorageSize", 0)) / 1e6
-
-
-def push(page: Page, dsn: str) -> float:
+def push(page: Page) -> float:
     """From the commit of a change of an order to its new reference on the screen, ms by this machine's clock."""
     from dispatch import services
     from orders import actors
@@ -197,7 +204,8 @@ def push(page: Page, dsn: str) -> float:
     name = f"P-{random.randrange(10**9)}"
     page.evaluate(
         """name => { window.appeared = new Promise(resolve => {
-             const look = () => { if (document.body.textContent.includes(name)) { resolve(Date.now()); watcher.disconnect(); } };
+             const look = () => { if (!document.body.textContent.includes(name)) return;
+               resolve(Date.now()); watcher.disconnect(); };
              const watcher = new MutationObserver(look);
              watcher.observe(document.body, {subtree: true, childList: true, characterData: true}); }); }""",
         name,
@@ -207,11 +215,12 @@ def push(page: Page, dsn: str) -> float:
         dropoff=Place(*CENTRE, "there"),
         contact=Contact(name="Carol", phone="1"),
         reference=name,
-        release_at=datetime.now(UTC),
+        # Ahead of all before it, so that it stands at the top of its list whatever has been placed so far.
+        auto_assign_at=datetime.now(UTC) + timedelta(hours=5, minutes=-next(PLACED)),
+        expires_at=datetime.now(UTC) + timedelta(hours=7),
     )
     services.place_order(new=new, actor=actors.dispatcher(1, "benchmark"))
     committed = time.time() * 1000
-    # Each new order is the first to be auto-assigned, so it stands at the top of its list.
     appeared: float = page.evaluate("appeared")
     return appeared - committed
 
@@ -251,7 +260,7 @@ def main() -> int:
             page.fill("#id_password", os.environ["BATON_PASSWORD"])
             page.click("input[type=submit]")
             page.wait_for_url("**/admin/")
-            runs.append(measure(page, asked.url, context.new_cdp_session(page), asked.drivers, asked.dsn))
+            runs.append(measure(page, browser.new_browser_cdp_session(), asked))
             context.close()
         browser.close()
     movers.over.set()
