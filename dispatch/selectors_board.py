@@ -121,8 +121,8 @@ def board_drivers(driver_ids: Collection[int] | None = None) -> list[dict[str, A
             "load": row[5],
             "is_online": row[6],
             "last_seen": rfc3339(row[7]),
-            "lat": row[8],
-            "lng": row[9],
+            "lat": row[8] if row[8] is None else round(row[8], 6),
+            "lng": row[9] if row[9] is None else round(row[9], 6),
             "heading": row[10],
             "accuracy_m": row[11],
         }

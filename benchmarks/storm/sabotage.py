@@ -11,11 +11,15 @@ class Sabotage:
     what: str
     #: (file, what stands there, what shall stand there)
     edits: tuple[tuple[str, str, str], ...]
-    #: Run by the owner of the tables, after the migrations.
+    #: Run by the owner of the tables, after the migrations; and what brings it all back.
     sql: str = ""
+    mend: str = ""
+    #: Needs a crash of PostgreSQL to show.
+    crash: bool = False
 
 
 NO_TRIGGERS = "ALTER TABLE orders_order DISABLE TRIGGER USER; ALTER TABLE orders_orderevent DISABLE TRIGGER USER;"
+TRIGGERS = NO_TRIGGERS.replace("DISABLE", "ENABLE")
 LOCK = 'order = Order.objects.select_for_update(no_key=True, of=("self",)).filter(pk=order_id).first()'
 GUARD = "rows = Order.objects.filter(pk=order.pk, version=order.version, status=order.status).update("
 
@@ -27,16 +31,20 @@ SABOTAGES: dict[str, Sabotage] = {
             ("orders/changes.py", GUARD, "rows = Order.objects.filter(pk=order.pk).update("),
         ),
         NO_TRIGGERS + " ALTER TABLE orders_orderevent DROP CONSTRAINT one_event_per_order_version;",
+        TRIGGERS
+        + " ALTER TABLE orders_orderevent ADD CONSTRAINT one_event_per_order_version UNIQUE (order_id, version);",
     ),
     "capacity_unguarded": Sabotage(
         "nobody counts what a driver holds, and the trigger that would is off",
         (("dispatch/locks.py", "if load_of(driver.pk) >= driver.capacity:", "if load_of(driver.pk) >= 1000:"),),
         NO_TRIGGERS,
+        TRIGGERS,
     ),
     "expiry_unchecked": Sabotage(
         "accepting does not look at the deadline, and the trigger that would is off",
         (("dispatch/services/accept.py", "if order.expired or order.expires_at <= now:", "if False:"),),
         NO_TRIGGERS,
+        TRIGGERS,
     ),
     "published_before_commit": Sabotage(
         "screens are told at once instead of after commit, also of what is then rolled back",
@@ -66,6 +74,7 @@ SABOTAGES: dict[str, Sabotage] = {
     "acknowledged_early": Sabotage(
         "PostgreSQL answers before a commit is on disk, so a crash loses what was acknowledged",
         (("deploy/postgresql.conf", "", "\nsynchronous_commit = off\nwal_writer_delay = 10s\n"),),
+        crash=True,
     ),
 }
 

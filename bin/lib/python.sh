@@ -2,12 +2,14 @@
 
 VENV=$LOCAL/venv
 
+venv_identity() { printf '%s %s' "$VENV" "$("$PYTHON" -Ic 'import sys; print(sys.executable, sys.version)' | tr '\n' ' ')"; }
+
 # install_python [dev]: brings .local/venv to what the requirement files say; nothing to do when their stamps fit.
 install_python() {
     local identity
     # A virtual environment knows its own path and its interpreter: moved or outdated, it is made anew. So is one that an
     # interrupted pip left behind, which could look complete and not be it.
-    identity="$VENV $("$PYTHON" -Ic 'import sys; print(sys.executable, sys.version)' | tr '\n' ' ')"
+    identity=$(venv_identity)
     if [ "$(cat "$VENV/baton.identity" 2>/dev/null)" != "$identity" ] || [ -e "$VENV/baton.unfinished" ] || ! "$VENV/bin/python" -Ic '' 2>/dev/null; then
         need_disk "$LOCAL" 500 "the Python environment"
         rm -rf "$VENV"

@@ -88,12 +88,16 @@ class Board:
             screen.push(text)
 
     async def _repeat(self, seconds: float, tell: Callable[[], Coroutine[Any, Any, None]], what: str) -> None:
+        spent = 0.0
         while True:
-            await asyncio.sleep(seconds)
+            # What takes long is done less often: never more than a fifth of the time goes into it.
+            await asyncio.sleep(max(seconds, 4 * spent))
+            began = time.monotonic()
             try:
                 await tell()
             except Exception as error:
                 log.warning("%s could not be told to the board: %s", what, error)
+            spent = time.monotonic() - began
 
     # --- Drivers ---
 

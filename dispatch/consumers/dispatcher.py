@@ -87,7 +87,7 @@ class DispatcherSocket(Socket):
             case Viewing():
                 hub().viewers.view(self, str(frame.order) if frame.order is not None else None)
             case Ping():
-                self.reply(frames.pong(frame.id, hub().board.server_time()))
+                self.reply(frames.pong(frame.id, hub().board.server_time(), hears=hub().hears))
             case _:
                 assert_never(frame)
 

@@ -25,7 +25,7 @@ heard of again at `seen_at` |
 | `attention` | `rows`, the most urgent first: `order`, `reason`, `minutes`, `trouble_at`, `since`, `detail` |
 | `offers` | `offers`: order id → how many of its offers are open, declined, made |
 | `viewers` | `order`, `people` (`id`, `name`) who have it open, whoever reads this included |
-| `pong` | `id`, `server_time` |
+| `pong` | `id`, `server_time`, `live`: false while the server itself is cut off from the news |
 | `resync`, `error` | as above |
 """
 
@@ -243,8 +243,11 @@ def viewers(order_id: str, people: list[dict[str, Any]]) -> str:
     return live.encode({"type": "viewers", "at": live.now(), "order": order_id, "people": people})
 
 
-def pong(ping: str | int | None, server_time: datetime) -> str:
-    return live.encode({"type": "pong", "at": live.now(), "id": ping, "server_time": rfc3339(server_time)})
+def pong(ping: str | int | None, server_time: datetime, *, hears: bool) -> str:
+    """`hears`: whether this process is told the news just now; a board that gets no answer knows that by itself."""
+    return live.encode(
+        {"type": "pong", "at": live.now(), "id": ping, "server_time": rfc3339(server_time), "live": hears}
+    )
 
 
 def drivers(rows: Iterable[dict[str, Any]]) -> str:

@@ -94,6 +94,11 @@ class Hub:
         self._tasks: list[asyncio.Task[None]] = []
         self._looks: set[asyncio.Task[None]] = set()
 
+    @property
+    def hears(self) -> bool:
+        """Whether what is published arrives here, as far as the canary tells."""
+        return not self._is_away
+
     # --- Sockets come and go ---
 
     async def join(self, socket: Listener) -> None:

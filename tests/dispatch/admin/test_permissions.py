@@ -40,6 +40,7 @@ SUPERVISOR = DISPATCHER | {
     "orders.add_savedplace",
     "orders.change_savedplace",
     "orders.delete_savedplace",
+    "dispatch.view_reportquarter",
     "dispatch.view_sweepheartbeat",
     "django_q.view_schedule",
     "django_q.view_success",
@@ -53,6 +54,7 @@ SUPERVISOR = DISPATCHER | {
 PAGES = {
     "": DISPATCHER,
     "board/": {"orders.view_order"},
+    "report/": {"dispatch.view_reportquarter"},
     "orders/savedplace/": {"orders.view_savedplace"},
     "orders/savedplace/add/": {"orders.add_savedplace"},
     "dispatch/message/": {"dispatch.view_message"},
@@ -118,6 +120,7 @@ def test_the_menu_leads_only_to_what_one_may_see(dispatcher: Client, supervisor:
     assert menu(supervisor) == {
         "Orders": ["Console", "Orders", "Offers", "History", "Saved places"],
         "Drivers": ["Drivers", "Messages"],
+        "Reports": ["Shift report"],
         "Integrations": ["Integrators", "API keys"],
         "Background": ["Sweeps", "Schedules", "Queue", "Failed tasks", "Successful tasks"],
         "Access": ["Second factors", "Failed sign-ins", "Looks at customers"],

@@ -17,7 +17,7 @@ from config import env
 from dispatch import live, services
 from drivers.models import Driver, Presence
 from tests import cast
-from tests.dispatch.live.rig import Client, Redis, Server, open_driver, wait_until
+from tests.dispatch.live.rig import Client, Redis, Server, open_board, open_driver, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -164,3 +164,23 @@ def elsewhere(variable: str) -> psycopg.Connection[Any]:
         dbname="postgres",
         autocommit=True,
     )
+
+
+def test_a_board_is_told_while_its_server_is_cut_off_from_the_news(
+    redis: Redis, server: Server, clients: list[Client]
+) -> None:
+    board = open_board(server, cast.dispatcher("dora"))
+    clients.append(board)
+    board.send(type="ping", id=1)
+    assert board.get("pong", id=1)["live"] is True
+
+    def says(*, live: bool) -> bool:
+        # No quicker than the socket takes.
+        time.sleep(0.2)
+        board.send(type="ping", id=2)
+        return bool(board.get("pong", id=2)["live"] is live)
+
+    redis.stop(signal.SIGKILL)
+    wait_until(lambda: says(live=False))
+    redis.start()
+    wait_until(lambda: says(live=True), within=15)

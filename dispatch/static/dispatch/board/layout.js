@@ -17,7 +17,8 @@ export function buildLayout(root) {
   const dialog = h("dialog", { class: "new-order", "aria-label": "New order" });
   const leftBar = bar(LEFT, "Width of the lists", 1, root);
   const rightBar = bar(RIGHT, "Width of the panel", -1, root);
-  root.replaceChildren(strip, left, leftBar, map, rightBar, panel, notices, dialog);
+  const heading = h("h1", { class: "visually-hidden" }, "Console");
+  root.replaceChildren(heading, strip, left, leftBar, map, rightBar, panel, notices, dialog);
   return { strip, lists, bulk, map, panel, notices, dialog };
 }
 

@@ -2,9 +2,10 @@
 
 /** @typedef {import("./store.js").Store} Store */
 
-export const PING_MS = 3000;
+export const PING_MS = 2000;
+const BEAT_MS = 500;
 /** From here on the badge says how far behind. */
-export const BEHIND_MS = 2500;
+export const BEHIND_MS = 2000;
 /** Nothing heard for so long: the line is dead, whatever the browser thinks. */
 export const DEAD_MS = 9000;
 const SNAPSHOT_MS = 20_000;
@@ -168,7 +169,7 @@ export function createLink({ store, path, onProblem }) {
     send({ type: "ping", id: pinged });
   }
 
-  /** Once a second: is the line alive, is the snapshot there, did this machine sleep? */
+  /** Twice a second: is the line alive, is the snapshot there, did this machine sleep? */
   function beat() {
     const slept = Date.now() - lastBeat > DEAD_MS;
     lastBeat = Date.now();
@@ -206,7 +207,7 @@ export function createLink({ store, path, onProblem }) {
   return {
     start() {
       connect();
-      beating = setInterval(beat, 1000);
+      beating = setInterval(beat, BEAT_MS);
       addEventListener("online", wake);
       document.addEventListener("visibilitychange", wake);
     },

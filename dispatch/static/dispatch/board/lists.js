@@ -136,11 +136,12 @@ export function mountLists(element, { store, liveSeconds, user, onMissing }) {
   /** @param {AreaName} name @param {Item[]} items @param {number} total @param {number} [found] */
   function show(name, items, total, found = items.length) {
     const { view, count, empty, section, nothing } = area(name);
-    view.set(items);
     say(count, filter.isEmpty || name === "drivers" ? String(found) : `${found} of ${Math.max(total, found)}`);
     empty.hidden = items.length > 0;
     say(empty, filter.isEmpty ? nothing : "Nothing here matches the filter.");
+    // Before the rows: a list that is hidden has no height to fill.
     section.classList.toggle("is-empty", items.length === 0);
+    view.set(items);
     if (name === "attention")
       section.classList.toggle(
         "alarm",

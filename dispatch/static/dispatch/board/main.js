@@ -44,9 +44,15 @@ const lists = mountLists(parts.lists, {
 });
 const focusLists = () => lists.focusSomething();
 const toasts = createToasts(parts.notices, { store, nameOf: lists.rows.nameOf, onLeave: focusLists });
-const acts = createActs({ store, api, can: settings.can, onOutcome: toasts.tell, onAsk: ask });
+const acts = createActs({ store, api, can: settings.can, onOutcome, onAsk: ask });
 toasts.use(acts);
 const dialogs = createDialogs(root, { acts: () => acts });
+
+/** @param {import("./acts.js").Outcome} outcome */
+function onOutcome(outcome) {
+  toasts.tell(outcome);
+  panel.reread();
+}
 
 /** What an act needs to be asked is asked; the rest is done at once, and can be undone. @type {typeof acts.ask} */
 function ask(act, rows) {
@@ -54,6 +60,7 @@ function ask(act, rows) {
   else if (act === "cancel") dialogs.cancel(rows);
   else if (act === "extend") dialogs.extend(rows);
   else if (act === "message") dialogs.message(rows);
+  else if (act === "duty") dialogs.duty(rows);
   else void acts.run(act, rows);
 }
 
@@ -64,6 +71,8 @@ function closePanel() {
 }
 
 const map = mountMap(parts.map, { store, settings, acts });
+// For tests and benchmarks/console.py: what the page knows, and what the map costs.
+Object.assign(window, { baton: { store, map } });
 const orderForm = settings.can.place ? mountNewOrder(parts.dialog, { store, settings, map }) : null;
 const newOrder = orderForm && (() => orderForm.open());
 const bulk = mountBulk(parts.bulk, { store, acts, isListed: lists.isListed });

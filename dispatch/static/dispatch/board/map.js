@@ -79,6 +79,7 @@ export function mountMap(element, { store, settings, acts }) {
   let scheduled = 0;
   let fitted = false;
   let zoomStep = -1;
+  let selectedAt = 0;
   /** @type {{drivers: number[], lit: number}} */
   let candidates = { drivers: [], lit: -1 };
   /** @type {Draft | null} */
@@ -392,7 +393,7 @@ export function mountMap(element, { store, settings, acts }) {
     if (!map || !points.length) return;
     const xs = points.map((point) => point.x);
     const ys = points.map((point) => point.y);
-    const side = near.hidden || map.getContainer().clientWidth < 700 ? 0 : near.offsetWidth;
+    const side = near.hidden || map.getContainer().clientWidth < 480 ? 0 : near.offsetWidth;
     const pad = Math.min(70, map.getContainer().clientHeight / 6);
     map.fitBounds(
       [
@@ -437,15 +438,17 @@ export function mountMap(element, { store, settings, acts }) {
       if (order) takeOrder(order);
     }
     nearest.update();
-    if (isNew && follows) {
-      const points = selectedPoints();
-      if (points.length === 1 && map) {
-        const [point] = points;
-        if (point)
-          map.easeTo({ center: [lngOf(point.x), latOf(point.y)], zoom: Math.max(map.getZoom(), 15), duration: 400 });
-      } else show(points, { closest: 16 });
-    }
+    if (isNew) selectedAt = performance.now();
+    if (isNew && follows) showSelection();
     arrange();
+  }
+
+  function showSelection() {
+    const points = selectedPoints();
+    const [point] = points;
+    if (points.length === 1 && point && map) {
+      map.easeTo({ center: [lngOf(point.x), latOf(point.y)], zoom: Math.max(map.getZoom(), 15), duration: 400 });
+    } else show(points, { closest: 16 });
   }
 
   function keepInView() {
@@ -464,7 +467,7 @@ export function mountMap(element, { store, settings, acts }) {
     follows = on;
     memory.set("follow", on);
     mark(followButton, "aria-pressed", String(on));
-    if (on) show(selectedPoints());
+    if (on) showSelection();
   }
 
   // --- The pointer and the keys ---------------------------------------------------------------------------------------
@@ -602,6 +605,10 @@ export function mountMap(element, { store, settings, acts }) {
       }
       if (view.open) inView.draw();
     });
+    map.on("resize", () => {
+      // The panel of what was selected has just taken its room.
+      if (follows && performance.now() - selectedAt < 1500) showSelection();
+    });
     map.on("click", (event) => clicked(event.point.x, event.point.y, event.lngLat));
     map.on("mousemove", (event) => pointAt(event.point.x, event.point.y));
     map.on("mouseout", () => {
@@ -643,6 +650,11 @@ export function mountMap(element, { store, settings, acts }) {
       const centre = map?.getCenter();
       return centre ? { lat: centre.lat, lng: centre.lng } : null;
     },
+    /** Nothing is moving, loading or waiting to be drawn. */
+    isSettled: () =>
+      !map || (map.loaded() && !map.isMoving() && !everything && !movedDrivers.size && !changedOrders.size),
+    /** @param {Point} point mercator */
+    placeOf: (point) => ({ lat: latOf(point.y), lng: lngOf(point.x) }),
     /** Pixels of a place, from the map's upper left corner; null without a map. @param {LatLng} place */
     pixels: (place) => (map ? projection().project(pointOf(place)) : null),
 

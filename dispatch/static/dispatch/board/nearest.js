@@ -13,7 +13,7 @@ import { distance, label, ms, span } from "./format.js";
  * @typedef {{button: HTMLButtonElement, number: HTMLElement, name: HTMLElement, about: HTMLElement, driver: number}} Line
  */
 
-export const SHOWN = 8;
+export const SHOWN = 6;
 const ASK_EVERY_MS = 5000;
 
 /** What rules a driver out, in words. @type {Record<string, string>} */
@@ -86,6 +86,7 @@ export function mountNearest(element, { store, settings, acts, api, nearestLive,
         onblur: () => light(-1),
       },
       number,
+      settings.can.assign && h("span", { class: "near-unseen" }, "Assign to "),
       name,
       about,
     );
@@ -137,12 +138,7 @@ export function mountNearest(element, { store, settings, acts, api, nearestLive,
       say(name, near.name);
       say(about, `${distance(near.distance_m)} · ${ageOf(near)} · ${holds} · ${near.vehicle}`);
       mark(button, "aria-disabled", mayNot || assigning ? "true" : null);
-      mark(button, "title", mayNot || "Assign");
-      mark(
-        button,
-        "aria-label",
-        `${index + 1}: assign to ${near.name}, ${distance(near.distance_m)} away, position ${ageOf(near)}, holds ${holds}`,
-      );
+      mark(button, "title", mayNot || "Click to assign");
     }
   }
 
@@ -192,7 +188,8 @@ export function mountNearest(element, { store, settings, acts, api, nearestLive,
 
   async function ask() {
     clearTimeout(timer);
-    if (!order || element.hidden) return;
+    // Without the permission the server says nothing; then the board's own list is all there is.
+    if (!order || element.hidden || !settings.can.assign) return;
     asked += 1;
     const mine = asked;
     const id = order.id;

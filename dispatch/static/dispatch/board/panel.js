@@ -320,6 +320,8 @@ export function mountPanel(element, context) {
 
   return {
     tick,
+    /** What no push tells of may have changed: messages, for one. */
+    reread: () => void driver?.read(),
     /** Put the focus into the panel. */
     focus: () => title.focus(),
   };

@@ -1,7 +1,7 @@
 // One row of each kind: made once, filled when its order changed, ticked once a second while in sight.
 
 import { h, mark, say, ticking } from "./dom.js";
-import { label, ms, plural, reasonWord, span, statusWord, where } from "./format.js";
+import { distance, label, ms, plural, reasonWord, span, statusWord, where } from "./format.js";
 
 /**
  * @typedef {import("./store.js").Store} Store
@@ -120,8 +120,16 @@ export function createRows({ store, liveSeconds, user }) {
     say(part(element, "from"), where(order.pickup));
     say(part(element, "to"), where(order.dropoff));
     mark(part(element, "way"), "title", `${where(order.pickup)} → ${where(order.dropoff)}`);
-    say(part(element, "who"), item.kind === "progress" ? "" : (item.row?.detail ?? nameOf(order.driver)));
+    say(part(element, "who"), whoOf(order, item));
     element.classList.toggle("picked-up", order.status === "picked_up");
+  }
+
+  /** Who holds it, and how they are with respect to it. @param {Order} order @param {Item} item */
+  function whoOf(order, item) {
+    if (item.kind === "progress") return "";
+    const { metres, off_duty: offDuty } = item.row?.detail ?? {};
+    const away = metres === undefined ? "" : `${distance(metres)} ${order.status === "picked_up" ? "to go" : "away"}`;
+    return [nameOf(order.driver), offDuty ? "off duty" : away].filter(Boolean).join(" · ");
   }
 
   /** An order that needs attention but is not among those the board was sent. @param {HTMLElement} element @param {Item} item */
@@ -129,7 +137,7 @@ export function createRows({ store, liveSeconds, user }) {
     say(part(element, "what"), reasonWord(item.row.reason));
     mark(part(element, "what"), "class", `badge what ${GRAVE.has(item.row.reason) ? "grave" : "warn"}`);
     say(part(element, "name"), label({ id: item.row.order }));
-    say(part(element, "who"), item.row.detail ?? "");
+    say(part(element, "who"), nameOf(item.row.detail?.driver ?? null));
   }
 
   /** @param {Order} order @param {string} kind */

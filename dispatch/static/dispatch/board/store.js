@@ -18,7 +18,8 @@ import { ms } from "./format.js";
  *   is_online?: boolean, last_seen?: string | null, lat?: number | null, lng?: number | null,
  *   heading?: number | null, accuracy_m?: number | null,
  * }} Driver
- * @typedef {{order: string, reason: string, minutes: number, trouble_at?: string, since: string | null, detail?: string}} Row
+ * @typedef {{order: string, reason: string, minutes: number, trouble_at?: string, since: string | null,
+ *   detail?: {driver?: number, metres?: number, off_duty?: boolean}}} Row
  * @typedef {{id: number, name: string}} Person
  * @typedef {"connecting" | "live" | "behind" | "catching_up" | "reconnecting" | "signed_out" | "refused"} LinkState
  * @typedef {{state: LinkState, lagMs: number, heardAt: number, retryAt: number}} Link

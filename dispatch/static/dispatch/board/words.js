@@ -91,6 +91,7 @@ export function refusal(problem, nameOf, now) {
     const ago = span(now - Date.parse(event.at));
     return `Nothing was done: ${told(event, nameOf)} ${ago} ago.`;
   }
+  if (problem.code === "driver_offline" && problem.within_km) return `No free driver within ${problem.within_km} km.`;
   const fields = Object.entries(problem.errors ?? {}).map(([field, texts]) => `${field}: ${texts.join(" ")}`);
   return fields.length ? fields.join("; ") : problem.detail;
 }

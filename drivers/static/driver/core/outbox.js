@@ -15,8 +15,9 @@
 import { isBefore, isDue, isRefusalBefore, isSame, nextTurn, record, shown } from "./acts.js";
 import { ask, backoffMs, trouble } from "./api.js";
 import { change, read, whatFailed } from "./database.js";
+import { alone, laneOf } from "./lanes.js";
 import { shrunk } from "./photo.js";
-import { noticeOf, RULES } from "./rules.js";
+import { noticeOf, plain, RULES } from "./rules.js";
 import * as session from "./session.js";
 
 /** @typedef {import("./types.js").Verb} Verb */
@@ -54,6 +55,8 @@ export function createOutbox({ changed, settled, timing = {} }) {
   const unstoredPictures = new Map();
   /** Answered, but the database could not be told yet: never sent again from here. @type {Map<string, Settled>} */
   const answered = new Map();
+  /** When to try again, where that could not be written either. @type {Map<string, Partial<ActRecord>>} */
+  const postponed = new Map();
   /** @type {Set<string>} */
   const sending = new Set();
   /** What runs for each lane, and whether it has to look once more. @type {Map<string, {done: Promise<void>, again: boolean, eager: boolean}>} */
@@ -142,7 +145,8 @@ export function createOutbox({ changed, settled, timing = {} }) {
       // What was there a moment ago is still there, and is sent from memory; its place in the order is kept.
     }
     const ids = new Set(stored.map((act) => act.action_id));
-    const all = [...stored, ...unstored.filter((act) => !ids.has(act.action_id))];
+    const kept = stored.map((act) => ({ ...act, ...postponed.get(act.action_id) }));
+    const all = [...kept, ...unstored.filter((act) => !ids.has(act.action_id))];
     return all.filter((act) => !answered.has(act.action_id)).sort((a, b) => a.turn - b.turn);
   }
 
@@ -313,6 +317,7 @@ export function createOutbox({ changed, settled, timing = {} }) {
     answered.set(act.action_id, done);
     unstored = unstored.filter((one) => one.action_id !== act.action_id);
     unstoredPictures.delete(act.action_id);
+    postponed.delete(act.action_id);
     // Shown in the same breath; if the page dies before it is written down, the act is sent again and this comes again.
     settled(done);
     changed("acts");
@@ -364,8 +369,9 @@ export function createOutbox({ changed, settled, timing = {} }) {
           const key = await tx.objectStore("acts").index("action_id").getKey(act.action_id);
           if (key !== undefined) await tx.objectStore("acts").put({ ...act, ...later });
         });
+        postponed.delete(act.action_id);
       } catch {
-        // The next try comes with the timer, without a count.
+        postponed.set(act.action_id, later);
       }
     }
     changed("acts");
@@ -404,38 +410,4 @@ export function createOutbox({ changed, settled, timing = {} }) {
   }
 
   return { put, waiting, shown: shownNow, drain, close };
-}
-
-/**
- * With the lane's lock, which one page or worker of this phone has at a time.
- * @param {string} lane
- * @param {() => Promise<void>} work
- * @returns {Promise<void>}
- */
-async function alone(lane, work) {
-  let isMine = false;
-  try {
-    await navigator.locks.request(`baton-driver:${lane}`, () => {
-      isMine = true;
-      return work();
-    });
-  } catch (error) {
-    if (isMine) throw error;
-    // No locks here (an old browser, or no storage at all): the server's receipts have to do.
-    await work();
-  }
-}
-
-/**
- * What other tabs can be told of.
- * @param {Final} answer
- * @returns {Final}
- */
-function plain(answer) {
-  return answer.kind === "ok" ? { kind: "ok", data: answer.data } : { kind: "refused", problem: answer.problem };
-}
-
-/** @param {ActRecord} act */
-function laneOf(act) {
-  return act.lane === "proof" ? "proofs" : `order:${act.order}`;
 }
