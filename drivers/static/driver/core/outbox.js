@@ -15,7 +15,7 @@
 import { isBefore, isDue, isRefusalBefore, isSame, nextTurn, record, shown } from "./acts.js";
 import { ask, backoffMs, trouble } from "./api.js";
 import { change, read, whatFailed } from "./database.js";
-import { alone, laneOf } from "./lanes.js";
+import { alone, announced, isBehindAnother, laneOf } from "./lanes.js";
 import { shrunk } from "./photo.js";
 import { noticeOf, plain, RULES } from "./rules.js";
 import * as session from "./session.js";
@@ -49,6 +49,8 @@ export function createOutbox({ changed, settled, timing = {} }) {
   const { actMs = ACT_MS, pictureMs = PICTURE_MS, backoff = {} } = timing;
   /** Taps that could not be stored, in the order of tapping. @type {ActRecord[]} */
   let unstored = [];
+  /** How to take back what the other tabs were told of them. @type {Map<string, () => void>} */
+  const announcements = new Map();
   /** What the disk held when it could last be read. @type {ActRecord[]} */
   let stored = [];
   /** @type {Map<string, Blob>} */
@@ -85,7 +87,7 @@ export function createOutbox({ changed, settled, timing = {} }) {
     const earlier = unstored.filter((one) => one.order === tap.order && one.lane === "act");
     try {
       await store([...earlier, act], proofs, bytes);
-      unstored = unstored.filter((one) => !earlier.includes(one));
+      areStored(earlier);
       changed("acts");
       return { storage: null, lost: "nothing" };
     } catch (error) {
@@ -100,15 +102,24 @@ export function createOutbox({ changed, settled, timing = {} }) {
         // The picture is what takes room; the act itself may still fit.
         if (!proofs.length) throw error;
         await store([...earlier, act], [], []);
-        unstored = unstored.filter((one) => !earlier.includes(one));
+        areStored(earlier);
         changed("acts");
         return { storage, lost: "pictures" };
       } catch {
-        if (!unstored.some((one) => isSame(one, act))) unstored.push(act);
+        if (!unstored.some((one) => isSame(one, act))) {
+          announcements.set(act.action_id, await announced(act));
+          unstored.push(act);
+        }
         changed("acts");
         return { storage, lost: "all" };
       }
     }
+  }
+
+  /** @param {ActRecord[]} acts that the disk has taken after all */
+  function areStored(acts) {
+    unstored = unstored.filter((one) => !acts.includes(one));
+    for (const act of acts) announcements.get(act.action_id)?.();
   }
 
   /**
@@ -223,6 +234,7 @@ export function createOutbox({ changed, settled, timing = {} }) {
         else return;
         continue;
       }
+      if (lane !== "proofs" && (await isBehindAnother(act, unstored))) return;
       const answer = await send(act, token);
       if (answer.kind === "signed_out") {
         await session.end(token, answer.why);
@@ -318,6 +330,7 @@ export function createOutbox({ changed, settled, timing = {} }) {
     unstored = unstored.filter((one) => one.action_id !== act.action_id);
     unstoredPictures.delete(act.action_id);
     postponed.delete(act.action_id);
+    announcements.get(act.action_id)?.();
     // Shown in the same breath; if the page dies before it is written down, the act is sent again and this comes again.
     settled(done);
     changed("acts");
