@@ -52,8 +52,9 @@ _HELD = ", ".join(f"'{status}'" for status in sorted(HELD))
 _LIVE = """p.is_online AND p.location IS NOT NULL
           AND p.last_seen > clock_timestamp() - make_interval(secs => %(live)s)"""
 
-#: `&& _ST_Expand(…)` is what ST_DWithin makes of a radius for the index (PostGIS 3), without its estimate of one row.
-#: It ends the walk: from the other side of the earth the index cannot tell near from far and would pass everybody.
+#: It sets out only if there is anybody within the radius (`&& _ST_Expand(…)` is what ST_DWithin makes of it for the index):
+#: from the other side of the earth the index cannot tell near from far and would pass everybody. In the walk itself the
+#: box would be a condition whose estimate makes the planner sort after all.
 #: For each order those who could take it, and one row without a driver: how far the walk came (metres on the sphere) and
 #: how many it passed. This shape leaves the planner nothing to choose: the walk is materialized and bounded, so the index
 #: in its own order is the cheapest way to have it, and OFFSET 0 keeps it from reading all drivers to look up a few.
@@ -64,7 +65,10 @@ CROSS JOIN LATERAL (
     WITH walked AS MATERIALIZED (
         SELECT p.driver_id, p.location, p.located_at, p.location <-> o.pickup AS sphere
         FROM drivers_presence p
-        WHERE {_LIVE} AND p.location && _ST_Expand(o.pickup, %(metres)s)
+        WHERE {_LIVE} AND EXISTS (
+            SELECT FROM drivers_presence WHERE is_online AND location IS NOT NULL
+                AND location && _ST_Expand(o.pickup, %(metres)s)
+        )
         ORDER BY p.location <-> o.pickup
         LIMIT %(steps)s
     )

@@ -76,12 +76,16 @@ CROSS JOIN LATERAL (
            p.is_online AND p.last_seen > clock_timestamp() - make_interval(secs => %(live)s) AS live
     FROM (
         (SELECT * FROM drivers_presence on_duty
-         WHERE is_online AND location IS NOT NULL AND location && _ST_Expand(wanted.pickup, %(metres)s)
+         WHERE is_online AND location IS NOT NULL AND EXISTS (
+             SELECT FROM drivers_presence WHERE is_online AND location IS NOT NULL
+                 AND location && _ST_Expand(wanted.pickup, %(metres)s))
          ORDER BY location <-> wanted.pickup LIMIT %(limit)s)
         UNION ALL
         (SELECT * FROM drivers_presence silent
          WHERE NOT is_online AND silent_since IS NOT NULL AND location IS NOT NULL
-           AND location && _ST_Expand(wanted.pickup, %(metres)s)
+           AND EXISTS (
+             SELECT FROM drivers_presence WHERE NOT is_online AND silent_since IS NOT NULL AND location IS NOT NULL
+                 AND location && _ST_Expand(wanted.pickup, %(metres)s))
          ORDER BY location <-> wanted.pickup LIMIT %(limit)s)
     ) p
     WHERE ST_DWithin(p.location, wanted.pickup, %(metres)s)
