@@ -126,8 +126,10 @@ def keep_alive(dsn: str, until: threading.Event) -> None:
 def take(page: Page, url: str, user: str, out: Path, theme: str, size: str) -> None:
     def picture(name: str) -> None:
         shot = Image.open(io.BytesIO(page.screenshot()))
-        # 256 colours are enough for a screen of lists, and a third of the size.
-        shot.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(out / f"board-{name}.png", optimize=True)
+        # 256 colours are enough for a screen of lists, the rare ones among them, and a third of the size.
+        shot.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+            out / f"board-{name}.png", optimize=True
+        )
 
     page.goto(f"{url}/admin/login/?next=/admin/board/")
     page.fill("#id_username", user)
