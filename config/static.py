@@ -7,8 +7,8 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import BaseFinder
-from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.files.storage import FileSystemStorage
+from servestatic.storage import CompressedManifestStaticFilesStorage
 
 #: What pages load of node_modules; everything else of the packages stays there.
 LIBRARIES = (
@@ -21,14 +21,15 @@ LIBRARIES = (
 )
 
 
-class HashedFiles(ManifestStaticFilesStorage):
+class HashedFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # servestatic has no types
     """Each file under a name with its content's hash; also what a module imports by a relative path, so that a browser
-    keeps every module for ever and never mixes two versions. Modules therefore must not import each other in a circle."""
+    keeps every module for ever and never mixes two versions. Modules therefore must not import each other in a circle.
+    Compressed here, once, and not for each driver who opens the app on a slow network."""
 
     #: Imports as biome writes them. Django's own patterns take types in comments for imports, and so find circles that are
     #: none; a type is told from a module by the name after it: `import("./types.js").State`.
     patterns = (
-        *ManifestStaticFilesStorage.patterns,
+        *CompressedManifestStaticFilesStorage.patterns,
         (
             "*.js",
             (

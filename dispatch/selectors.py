@@ -8,17 +8,14 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.gis.db.models.functions import Distance, GeometryDistance
 from django.contrib.gis.geos import GEOSGeometry
-from django.contrib.gis.measure import D
 from django.db import connection
 from django.db.models import (
     BooleanField,
     Case,
     Count,
-    Exists,
-    F,
     IntegerField,
+    Model,
     OuterRef,
     Q,
     QuerySet,
@@ -29,6 +26,7 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 
 from dispatch.models import REFUSED, Message, Offer, OfferStatus
+from dispatch.nearest import Candidate, nearest_drivers
 from drivers.access import as_driver
 from drivers.clock import ClockTimestamp
 from drivers.errors import NotFound
@@ -36,29 +34,8 @@ from drivers.models import Driver, Presence
 from orders.lifecycle import HELD, Status
 from orders.models import Order, OrderContact
 
-#: A distance on the sphere (`<->`) and on the spheroid differ by less than this factor (flattening is 1/298; the mean
-#: sphere is off by at most 0.56 % along a meridian at the poles).
-SPHERE_SLACK = 1.007
-
 #: Messages that a driver's screen shows at most.
 MESSAGES_SHOWN = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A driver who could take an order now."""
-
-    driver_id: int
-    #: To the pickup, metres on the WGS 84 spheroid.
-    distance_m: float
-    #: Server time of the position.
-    located_at: datetime | None
-    load: int
-    capacity: int
-
-    @property
-    def room(self) -> int:
-        return self.capacity - self.load
 
 
 def live_presences() -> QuerySet[Presence]:
@@ -90,58 +67,14 @@ def with_load(drivers: QuerySet[Driver]) -> QuerySet[Driver]:
     return drivers.annotate(load=Coalesce(_loads("pk"), 0))
 
 
-def eligible_presences(order: Order) -> QuerySet[Presence]:
-    """Live drivers with room, the right vehicle, who have not declined this order and were not relieved of it."""
-    refused = Offer.objects.filter(order_id=order.pk, driver_id=OuterRef("driver_id"), status__in=REFUSED)
-    presences = live_presences().annotate(load=Coalesce(_loads(), 0)).filter(load__lt=F("driver__capacity"))
-    if order.vehicle:
-        presences = presences.filter(driver__vehicle=order.vehicle)
-    return presences.filter(~Exists(refused))
-
-
 def nearby_drivers(*, order_id: UUID, radius_km: float, limit: int | None = None) -> list[Candidate]:
-    """The eligible drivers within `radius_km` of the pickup, nearest first, ties by driver id; at most `limit`.
-
-    Distances are geodesic on the WGS 84 spheroid, and so is the ranking. Both the radius (`dwithin`) and the ranking
-    (`<->`) use the GiST index on `location`; as `<->` measures on the sphere, which may swap near ties, a few more rows
-    than asked for are read and ranked again exactly. Raises NotFound.
-    """
-    order = Order.objects.filter(pk=order_id).first()
-    if order is None:
+    """The drivers within `radius_km` of the pickup who could take the order: live, with room and the right vehicle, not
+    having declined it and not relieved of it. Nearest first by geodesics on the WGS 84 spheroid, ties by driver id; at most
+    `limit`. Raises NotFound."""
+    found = nearest_drivers({order_id: limit}, radius_km=radius_km, without=REFUSED)
+    if order_id not in found:
         raise NotFound
-    return nearby_drivers_of(order, radius_km=radius_km, limit=limit)
-
-
-def nearest_rows(order: Order, *, radius_km: float) -> QuerySet[Presence, tuple[Any, ...]]:
-    """(driver id, distance, distance on the sphere, located_at, load, capacity), nearest on the sphere first."""
-    return (
-        eligible_presences(order)
-        .filter(location__dwithin=(order.pickup, D(m=radius_km * 1000)))
-        .annotate(distance=Distance("location", order.pickup), sphere=GeometryDistance("location", order.pickup))
-        .order_by("sphere")
-        .values_list("driver_id", "distance", "sphere", "located_at", "load", "driver__capacity")
-    )
-
-
-def nearby_drivers_of(order: Order, *, radius_km: float, limit: int | None = None) -> list[Candidate]:
-    """`nearby_drivers` for an order that is at hand."""
-    rows = nearest_rows(order, radius_km=radius_km)
-    if limit is None:
-        found = list(rows)
-    else:
-        # One query as a rule: read on only while a driver beyond the rows read could still be among the nearest.
-        margin = limit + 14
-        while True:
-            found = list(rows[:margin])
-            exact = sorted(row[1].m for row in found)
-            if len(found) < margin or found[-1][2] > exact[limit - 1] * SPHERE_SLACK:
-                break
-            margin *= 4
-    ranked = sorted((row[1].m, row[0], row) for row in found)
-    return [
-        Candidate(driver_id=driver_id, distance_m=metres, located_at=row[3], load=row[4], capacity=row[5])
-        for metres, driver_id, row in ranked[:limit]
-    ]
+    return found[order_id]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,22 +125,25 @@ class Sync:
     messages: list[Message]
 
 
-#: Columns of `baton_driver_sync` (migration dispatch 0009): of the offer, of the order, of its contact, of a message. In
-#: the order of the models' fields, as `from_db` wants them.
-OFFER_COLUMNS = ["id", "distance_m", "delivered_at"]
-ORDER_COLUMNS = [
-    *("id", "reference", "pickup", "pickup_address", "dropoff", "dropoff_address"),
-    *("vehicle", "priority", "payout", "currency", "status", "expired", "driver_id", "version"),
-    *("created_at", "release_at", "auto_assign_at", "expires_at"),
-    *("assigned_at", "picked_up_at", "delivered_at", "cancelled_at", "failed_at"),
-]
-PLACES = [ORDER_COLUMNS.index("pickup"), ORDER_COLUMNS.index("dropoff")]
-CONTACT_COLUMNS = ["order_id", "name", "phone", "notes"]
-MESSAGE_COLUMNS = ["id", "text", "actor_name", "at"]
-#: The time is there even when nothing else is.
-SYNC_SQL = """
-SELECT statement_timestamp(), mine.* FROM (SELECT) always LEFT JOIN LATERAL baton_driver_sync(%s) mine ON true
-"""
+def _columns(model: type[Model], *, besides: Collection[str] = ()) -> tuple[str, ...]:
+    """As `from_db` wants them: the columns of the model's fields in their order."""
+    return tuple(field.attname for field in model._meta.concrete_fields if field.attname not in besides)
+
+
+#: Columns of an order that no driver sees are not read, and its places are read as bytes.
+ORDER_COLUMNS = _columns(Order, besides={"integrator_id", "metadata"})
+PLACES = {"pickup", "dropoff"}
+OFFER_COLUMNS, CONTACT_COLUMNS, MESSAGE_COLUMNS = _columns(Offer), _columns(OrderContact), _columns(Message)
+#: What `baton_driver_sync` shows (migration dispatch 0011). The time is there even when nothing else is.
+SYNC_SQL = "SELECT statement_timestamp(), {} FROM (SELECT) always LEFT JOIN LATERAL {} mine ON true".format(
+    ", ".join(
+        [f"(mine.offer).{name}" for name in OFFER_COLUMNS]
+        + [f"(mine.carried).{name}{'::bytea' if name in PLACES else ''}" for name in ORDER_COLUMNS]
+        + [f"(mine.contact).{name}" for name in CONTACT_COLUMNS]
+        + [f"(mine.message).{name}" for name in MESSAGE_COLUMNS]
+    ),
+    "baton_driver_sync(%s)",
+)
 
 
 def sync_driver(*, driver_id: int) -> Sync:
@@ -218,30 +154,36 @@ def sync_driver(*, driver_id: int) -> Sync:
         rows = cursor.fetchall()
     offers, active, messages = [], [], []
     for _, *row in rows:
-        if row[-len(MESSAGE_COLUMNS)] is not None:
-            values = [*row[-len(MESSAGE_COLUMNS) :], None]
-            messages.append(Message.from_db("default", [*MESSAGE_COLUMNS, "read_at"], values))
-            continue
-        offer_values, rest = row[: len(OFFER_COLUMNS)], row[len(OFFER_COLUMNS) :]
-        order_values, contact_values = rest[: len(ORDER_COLUMNS)], rest[len(ORDER_COLUMNS) : -len(MESSAGE_COLUMNS)]
-        if order_values[0] is None:
+        of_offer, of_order, of_contact, of_message = _split(row)
+        if of_message[0] is not None:
+            messages.append(Message.from_db("default", MESSAGE_COLUMNS, of_message))
+        if of_order[0] is None:
             continue
         for place in PLACES:
-            order_values[place] = GEOSGeometry(memoryview(order_values[place]))
-        order = Order.from_db("default", ORDER_COLUMNS, order_values)
-        shown = OrderContact.from_db("default", CONTACT_COLUMNS, contact_values) if contact_values[0] else None
+            at = ORDER_COLUMNS.index(place)
+            of_order[at] = GEOSGeometry(memoryview(of_order[at]))
+        order = Order.from_db("default", ORDER_COLUMNS, of_order)
+        shown = OrderContact.from_db("default", CONTACT_COLUMNS, of_contact) if of_contact[0] else None
         # Also when there is none: whoever asks the order for it later would ask without the driver's policies.
         Order._meta.get_field("contact").set_cached_value(order, shown)
-        if offer_values[0] is None:
+        if of_offer[0] is None:
             active.append(order)
         else:
-            offer = Offer.from_db("default", OFFER_COLUMNS, offer_values)
+            offer = Offer.from_db("default", OFFER_COLUMNS, of_offer)
             offer.order = order
             offers.append(offer)
     offers.sort(key=lambda offer: (offer.distance_m, offer.pk))
     active.sort(key=lambda order: (order.assigned_at, order.pk))
     messages.sort(key=lambda message: message.pk)
     return Sync(server_time=rows[0][0], offers=offers, active=active, messages=messages)
+
+
+def _split(row: list[Any]) -> list[list[Any]]:
+    parts, start = [], 0
+    for columns in (OFFER_COLUMNS, ORDER_COLUMNS, CONTACT_COLUMNS, MESSAGE_COLUMNS):
+        parts.append(row[start : start + len(columns)])
+        start += len(columns)
+    return parts
 
 
 #: An order of today was made at most so long ago: bounds what is looked through (orders.services, FARTHEST_RELEASE).

@@ -46,7 +46,7 @@ POLICY: Final[dict[str, Any]] = {
 #: What a browser may ask the driver for on our behalf.
 PERMISSIONS: Final = (
     "geolocation=(self), camera=(self), screen-wake-lock=(self), fullscreen=(self), microphone=(), payment=(), usb=(), "
-    "serial=(), bluetooth=(), display-capture=(), browsing-topics=()"
+    "serial=(), display-capture=(), browsing-topics=()"
 )
 
 

@@ -3,6 +3,8 @@
 python -m tests.asyncapi
 """
 
+import json
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,8 +12,9 @@ import yaml
 
 PATH: Final = Path(__file__).resolve().parents[1] / "docs" / "asyncapi.yaml"
 HEADING: Final = "    # --- The same as in the OpenAPI document: python -m tests.asyncapi ---\n"
-#: What the frames refer to, and what that refers to.
-SHARED: Final = ("Area", "DriverContact", "DriverOrder", "Offer", "Place", "Problem")
+#: What the frames refer to; what that refers to comes along.
+SHARED: Final = ("DriverOrder", "Message", "Offer", "Problem")
+REFERENCE: Final = re.compile(r"#/components/schemas/(\w+)")
 
 
 def document() -> dict[str, Any]:
@@ -25,7 +28,13 @@ def shared() -> dict[str, Any]:
     from config.api_docs import openapi_document
 
     schemas = openapi_document()["components"]["schemas"]
-    found = {name: schemas[name] for name in SHARED if name in schemas}
+    found: dict[str, Any] = {}
+    wanted = [*SHARED]
+    while wanted:
+        name = wanted.pop()
+        if name not in found:
+            found[name] = schemas[name]
+            wanted += REFERENCE.findall(json.dumps(schemas[name]))
     order = schemas["Order"]
     members = {name: shown for name, shown in order["properties"].items() if name != "contact"}
     members["offers"] = {"$ref": "#/components/schemas/OfferCounts"}

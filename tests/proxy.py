@@ -62,6 +62,7 @@ class Proxy:
         self._delay = 0.0
         self._is_cut = False
         self._losses: list[_Loss] = []
+        self._replaced: list[tuple[bytes, bytes]] = []
         self._connections: set[_Connection] = set()
         self._loop = asyncio.new_event_loop()
         self._flowing = asyncio.Event()
@@ -141,6 +142,11 @@ class Proxy:
         """The next requests that begin like this reach the server whole; in place of the answer the connection is cut."""
         self._losses.append(_Loss(count, start.encode()))
 
+    def replace(self, text: bytes, instead: bytes) -> None:
+        """In every answer from now on, other bytes of the same length: another version of the server."""
+        assert len(text) == len(instead), "the length of the answer has been told already"
+        self._replaced.append((text, instead))
+
     @property
     def open(self) -> int:
         """Connections right now."""
@@ -190,6 +196,9 @@ class Proxy:
                     self.lost += 1
                     connection.abort()
                     return
+                else:
+                    for text, instead in self._replaced:
+                        piece = piece.replace(text, instead)
                 sink.write(piece)
                 await sink.drain()
             with suppress(OSError):

@@ -4,10 +4,12 @@ import argparse
 import asyncio
 import json
 import random
+import signal
 import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -290,5 +292,20 @@ async def main() -> int:
     return 1
 
 
+def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Whoever ends a storm ends its stack with it: SIGTERM is an end like Ctrl-C."""
+
+    async def watched() -> int:
+        task = asyncio.ensure_future(work())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await task
+
+    try:
+        return asyncio.run(watched())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        say("ended before its time; its stack is gone with it")
+        return 130
+
+
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(run(main))

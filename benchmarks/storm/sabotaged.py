@@ -9,7 +9,7 @@ import sys
 import time
 
 from benchmarks.storm import ledger
-from benchmarks.storm.__main__ import Clients, judge, people, say, settle
+from benchmarks.storm.__main__ import Clients, judge, people, run, say, settle
 from benchmarks.storm.nemesis import Fault, Nemesis
 from benchmarks.storm.sabotage import SABOTAGES, spoil
 from benchmarks.storm.stack import ROOT, Broken, Stack
@@ -84,4 +84,4 @@ async def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(sys.argv[1:] or list(SABOTAGES))))
+    sys.exit(run(lambda: main(sys.argv[1:] or list(SABOTAGES))))

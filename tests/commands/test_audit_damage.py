@@ -210,6 +210,34 @@ def test_an_assignment_by_accepting_without_the_offer_is_found(held: Order, alic
     ]
 
 
+def test_a_pin_that_the_system_set_or_overrode_is_found(pending: Order, alice: Driver) -> None:
+    by_system = found_after(row(pending, "pinned = true, version = 3"), event(pending, 3, "pinned", pinned=True))
+    overridden = found_after(
+        event(pending, 3, "pinned", actor=("dispatcher", 1), pinned=True),
+        event(pending, 4, "assigned", driver=alice.pk, capacity=1),
+        row(
+            pending,
+            f"status = 'assigned', driver_id = {alice.pk}, version = 4,"
+            " assigned_at = (SELECT max(at) FROM orders_orderevent)",
+        ),
+        "UPDATE dispatch_offer SET status = 'lapsed', closed_at = now()",
+    )
+
+    assert by_system == overridden == ["pins_were_respected"]
+
+
+def test_a_pin_that_nobody_set_is_found(held: Order) -> None:
+    assert found_after(row(held, "pinned = true")) == ["rows_equal_their_history"]
+
+
+def test_a_holder_who_was_relieved_of_the_order_is_found(pending: Order, alice: Driver) -> None:
+    services.assign_order(order_id=pending.pk, driver_id=alice.pk, actor=cast.DISPATCHER)
+
+    assert found_after("UPDATE dispatch_offer SET status = 'barred' WHERE driver_id = " + str(alice.pk)) == [
+        "refusals_were_respected"
+    ]
+
+
 def test_a_receipt_for_nothing_is_found(held: Order, bob: Driver) -> None:
     receipt = (
         "INSERT INTO dispatch_actionreceipt (driver_id, action_id, verb, order_id, version, created_at) VALUES"
@@ -269,6 +297,17 @@ def test_a_driver_without_presence_is_found(alice: Driver) -> None:
 # --- The database's own guards --------------------------------------------------------------------------------------
 
 
+SYNC_AS_THE_APPLICATION = """
+CREATE OR REPLACE FUNCTION baton_driver_sync(driver bigint)
+RETURNS TABLE (offer dispatch_offer, carried orders_order, contact orders_ordercontact, message dispatch_message)
+LANGUAGE plpgsql SET role = 'none' AS $$
+BEGIN
+    RETURN QUERY SELECT NULL::dispatch_offer, carried, contact, NULL::dispatch_message
+    FROM orders_order carried JOIN orders_ordercontact contact ON contact.order_id = carried.id;
+END $$
+"""
+
+
 @pytest.mark.parametrize(
     ("statement", "name", "said"),
     [
@@ -298,6 +337,11 @@ def test_a_driver_without_presence_is_found(alice: Driver) -> None:
             "dispatch_offer: constraint one_accepted_offer_per_order is missing or not valid",
         ),
         (
+            "DROP TRIGGER order_respects_refusals ON orders_order",
+            "triggers_are_on",
+            "orders_order: trigger order_respects_refusals is missing or off",
+        ),
+        (
             "ALTER TABLE orders_order DISABLE ROW LEVEL SECURITY",
             "row_security_is_on",
             "orders_order: row level security is off",
@@ -316,6 +360,16 @@ def test_a_driver_without_presence_is_found(alice: Driver) -> None:
             "CREATE POLICY oops ON orders_ordercontact FOR SELECT TO baton_driver USING (true)",
             "row_security_is_on",
             "orders_ordercontact: policy oops lets baton_driver see rows and is not Baton's",
+        ),
+        (
+            "ALTER FUNCTION baton_driver_sync(bigint) RESET role",
+            "row_security_is_on",
+            "function baton_driver_sync is missing or does not run as baton_driver",
+        ),
+        (
+            SYNC_AS_THE_APPLICATION,
+            "row_security_is_on",
+            "function baton_driver_sync is missing or does not run as baton_driver",
         ),
         (
             "GRANT INSERT ON orders_order TO baton_driver",

@@ -1,5 +1,7 @@
 """The staff's second factor: setting it up, signing in with it, losing it; and that every door asks for it."""
 
+import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,6 +11,8 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
+from django.urls import URLResolver, get_resolver
+from django.urls.resolvers import RegexPattern
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from websockets.exceptions import InvalidStatus
@@ -374,3 +378,55 @@ def test_a_dispatcher_neither_sees_nor_removes_any(member: User) -> None:
     assert dora.get(LIST).status_code == 403
     assert dora.post(LIST, {"action": "remove", "_selected_action": ["1"]}).status_code == 403
     assert TOTPDevice.objects.count() == 1
+
+
+# --- No door is forgotten ---
+
+#: What anybody may see, or a session that must set up a second factor first.
+OPEN = {
+    "/",
+    "/api/v1/auth/login/",
+    "/admin/login/",
+    "/admin/logout/",
+    codes.PAGE,
+    "/sw.js",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+}
+OPEN_BENEATH = ("/healthz", "/readyz", "/metrics", "/driver/", "/api/schema/", "/api/docs/")
+PARTS = {"uuid": "00000000-0000-7000-8000-000000000000", "int": "1", "slug": "x", "path": "1", "str": "1"}
+
+
+def addresses(resolver: URLResolver, beneath: str = "/") -> Iterator[str]:
+    """Every address that there is, with something in the place of its arguments."""
+    for part in resolver.url_patterns:
+        if isinstance(part.pattern, RegexPattern):
+            # The admin's own: /admin/<app>/ and whatever is not found.
+            yield f"{beneath}orders/"
+            continue
+        path = beneath + re.sub(r"<(?:(\w+):)?\w+>", lambda found: PARTS[found[1] or "str"], str(part.pattern))
+        if isinstance(part, URLResolver):
+            yield from addresses(part, path)
+        else:
+            yield path
+
+
+@pytest.mark.parametrize("rule", ["required", "optional"])
+def test_no_address_believes_a_session_that_has_not_shown_it(member: User, settings: Any, rule: str) -> None:
+    root = User.objects.create_superuser("root", password=cast.PASSWORD)
+    browser = staff.signed_in(root)
+    if rule == "optional":
+        # Set up elsewhere: this session has not shown it.
+        codes.set_up(staff.signed_in(root))
+    settings.SECOND_FACTOR = rule
+    asked = {path for path in addresses(get_resolver()) if path not in OPEN and not path.startswith(OPEN_BENEATH)}
+    assert {"/admin/", "/admin/board/", "/admin/orders/order/", "/api/v1/orders/", "/api/v1/drivers/"} <= asked
+    assert len(asked) > 80
+
+    for path in sorted(asked):
+        for method in ("get", "post"):
+            answer = getattr(browser, method)(path)
+            place = answer.headers.get("Location", "")
+            led = answer.status_code == 302 and place.startswith("/admin/login/?")
+            assert led or answer.status_code in {401, 405}, (method, path, answer.status_code, place)

@@ -79,6 +79,7 @@ class Stage {
     document.title = title(state);
     if (state.phase === "ready") {
       this.ring(state);
+      this.tellSeen();
       this.sayLink(state);
     }
     if (state.phase !== this.before.phase) this.focusHeading();
@@ -184,6 +185,12 @@ class Stage {
             }),
       );
     } else if (messages.length > 0 && !quiet) alertOf("message");
+  }
+
+  /** The server learns which cards have been looked at; the core tells each once. */
+  tellSeen() {
+    if (this.route.name !== "offers" || document.visibilityState !== "visible") return;
+    for (const slot of this.slots) if (slot.state === "open") this.app.actions.seen(slot.order);
   }
 
   /** Lost or found again, said once and only when it lasts. @param {State} state */

@@ -48,16 +48,19 @@ def collect_static(folder: Path) -> None:
 class Phone:
     """One tab with the app's core in it, and no screens."""
 
-    def __init__(self, context: BrowserContext, base: str, timing: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, context: BrowserContext, base: str, timing: dict[str, Any] | None = None, path: str = PAGE
+    ) -> None:
         self.context = context
         self.base = base
+        self.path = path
         self.timing = QUICK if timing is None else timing
         self.driver_id = 0
         self.page: Page = self._tab()
 
     def _tab(self) -> Page:
         page = self.context.new_page()
-        page.goto(self.base + PAGE)
+        page.goto(self.base + self.path)
         self.start(page)
         return page
 
@@ -73,7 +76,8 @@ class Phone:
 
     def another_tab(self) -> "Phone":
         other = object.__new__(Phone)
-        other.context, other.base, other.timing = self.context, self.base, self.timing
+        other.context, other.base, other.timing, other.path = self.context, self.base, self.timing, self.path
+        other.driver_id = self.driver_id
         other.page = other._tab()
         return other
 

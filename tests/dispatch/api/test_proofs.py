@@ -446,3 +446,18 @@ def test_today_is_the_drivers_own(app: Caller, alice: Driver, offset: int) -> No
 @pytest.mark.parametrize("offset", ["901", "-901", "x", "", "1.5", "٣", "+60"])
 def test_a_zone_that_there_is_not_is_refused(app: Caller, offset: str) -> None:
     assert list(errors(app.get(f"driver/figures/?tz_offset_minutes={offset}"))) == ["tz_offset_minutes"]
+
+
+def test_a_sync_says_that_there_is_a_pin_at_no_extra_query(
+    app: Caller, alice: Driver, django_assert_num_queries: Any
+) -> None:
+    from dispatch import selectors
+
+    in_hand(alice, pin="1234")
+
+    with django_assert_num_queries(1):
+        (held,) = selectors.sync_driver(driver_id=alice.pk).active
+        assert held.contact.has_pin
+    (shown,) = app.get("driver/sync/").json()["active"]
+    assert shown["contact"]["has_pin"] is True
+    assert "1234" not in str(shown["contact"])

@@ -16,7 +16,8 @@ from dispatch.consumers import frames
 from drivers.errors import Invalid
 from drivers.models import Driver
 from tests import asyncapi, cast
-from tests.dispatch.live.rig import PATIENCE, Client, wait_until
+from tests.dispatch.live.rig import PATIENCE, Client, Server, wait_until
+from tests.dispatch.live.test_console import at_chunked_board
 from tests.dispatch.live.test_frames import BAD_FRAMES
 
 Connect = Callable[..., Client]
@@ -188,6 +189,8 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Client, dict[str, Any]]
 @pytest.mark.django_db(transaction=True)
 def test_a_whole_day_over_real_sockets_is_as_described(
     heard: list[tuple[Client, dict[str, Any]]],
+    server: Server,
+    clients: list[Client],
     connect_driver: Connect,
     connect_board: Connect,
     alice: Driver,
@@ -217,6 +220,12 @@ def test_a_whole_day_over_real_sockets_is_as_described(
     services.expire_orders()
     fourth = cast.order()
     services.accept_order(order_id=fourth.pk, driver_id=alice.pk)
+    services.send_message(driver_id=alice.pk, text="Call me, please.", actor=cast.DISPATCHER)
+    at_alice.get("message")
+    at_dora.send(type="viewing", order=str(fourth.pk))
+    at_dora.get("viewers")
+    at_dora.send(type="ping", id=1)
+    at_dora.get("pong")
     for client in (at_alice, at_bob):
         client.connection.send("nonsense")
         client.send(type="heartbeat", lat=91, lng=0, id="wrong")
@@ -231,10 +240,13 @@ def test_a_whole_day_over_real_sockets_is_as_described(
     at_dora.send(type="sync")
     at_dora.get("snapshot")
     at_dora.get("stats")
+    at_chunked = at_chunked_board(server, dora)
+    clients.append(at_chunked)
+    at_chunked.get("driver", chunk=1)
 
     kinds: dict[str, set[str]] = {"driver": set(), "dispatch": set()}
     for client, frame in heard:
-        channel = "dispatch" if client is at_dora else "driver"
+        channel = "dispatch" if client in (at_dora, at_chunked) else "driver"
         check(channel, frame)
         kinds[channel].add(frame["type"])
     assert kinds["driver"] >= {
@@ -244,12 +256,22 @@ def test_a_whole_day_over_real_sockets_is_as_described(
         "order",
         "order_removed",
         "heartbeat_ack",
+        "message",
         "error",
     }
-    assert kinds["dispatch"] >= {"snapshot", "order", "driver", "stats", "error"}
+    assert kinds["dispatch"] >= {
+        "snapshot",
+        "order",
+        "driver",
+        "stats",
+        "attention",
+        "viewers",
+        "pong",
+        "error",
+    }
 
 
-@pytest.mark.parametrize("frame", [frames.resync(), frames.error(Invalid(body="x"), "a"), frames.error(ValueError())])
-def test_what_is_said_in_trouble_is_as_described(frame: str) -> None:
-    for channel in ("driver", "dispatch"):
-        check(channel, json.loads(frame))
+def test_what_is_said_in_trouble_is_as_described() -> None:
+    for frame in (frames.resync(), frames.error(Invalid(body="x"), "a"), frames.error(ValueError())):
+        for channel in ("driver", "dispatch"):
+            check(channel, json.loads(frame))

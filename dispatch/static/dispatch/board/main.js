@@ -60,6 +60,7 @@ function ask(act, rows) {
   else if (act === "cancel") dialogs.cancel(rows);
   else if (act === "extend") dialogs.extend(rows);
   else if (act === "message") dialogs.message(rows);
+  else if (act === "duty") dialogs.duty(rows);
   else void acts.run(act, rows);
 }
 

@@ -128,8 +128,7 @@ export function createRows({ store, liveSeconds, user }) {
   function whoOf(order, item) {
     if (item.kind === "progress") return "";
     const { metres, off_duty: offDuty } = item.row?.detail ?? {};
-    const away =
-      metres === undefined ? "" : `${distance(metres)} ${order.status === "picked_up" ? "to go" : "from pickup"}`;
+    const away = metres === undefined ? "" : `${distance(metres)} ${order.status === "picked_up" ? "to go" : "away"}`;
     return [nameOf(order.driver), offDuty ? "off duty" : away].filter(Boolean).join(" · ");
   }
 

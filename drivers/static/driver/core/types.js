@@ -5,7 +5,7 @@
  * @typedef {{lat: number, lng: number, address: string}} Place
  * @typedef {{lat: number, lng: number}} Area
  *
- * @typedef {{name: string, phone: string, notes: string}} Contact
+ * @typedef {{name: string, phone: string, notes: string, has_pin?: boolean}} Contact
  *
  * @typedef {{
  *   id: number, username: string, name: string, phone: string, vehicle: string, capacity: number,

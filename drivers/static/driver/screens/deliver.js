@@ -38,7 +38,8 @@ export function deliver(scene) {
     return h("div.screen", null, title(t("deliver.title"), back), empty("orders", t("order.gone")));
   /** @type {Draft} */
   const draft = scene.draft(`deliver/${id}`, {
-    kind: "photo",
+    // The receiver who was given a PIN expects to be asked for it.
+    kind: order.contact?.has_pin ? "pin" : "photo",
     recipient: "",
     note: "",
     pin: "",

@@ -150,7 +150,7 @@ function card(scene, slot) {
     { key: slot.order },
     h(
       "article.card.offer",
-      { class: open ? "" : slot.state, "aria-labelledby": id, hook: { mount: () => scene.actions.seen(slot.order) } },
+      { class: open ? "" : slot.state, "aria-labelledby": id },
       h(
         "div.offer-top",
         null,
@@ -225,7 +225,7 @@ function acts(scene, slot, payout) {
   if (offer.act) return actingNote(offer.act);
   const arming = scene.draft("declining", { order: "", at: 0 });
   const sure = arming.order === slot.order;
-  const where = apart(offer.pickup.address);
+  const where = offer.pickup.address;
   return [
     h(
       "button.button.decline",

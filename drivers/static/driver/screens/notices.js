@@ -11,16 +11,24 @@ import { icon } from "./icons.js";
 const AT_ONCE = 2;
 /** Milliseconds until good news goes by itself. Bad news stays until it is put away, but not for ever. */
 const STAYS = { good: 6_000, info: 12_000, bad: 30_000 };
+const OLD_MS = 60_000;
 const PICTURES = { good: "check", info: "alert", bad: "alert" };
 
 /** @param {Scene} scene */
 export function notices(scene) {
-  const shown = scene.state.notices.filter((notice) => !seenElsewhere(scene, notice)).slice(-AT_ONCE);
+  const shown = scene.state.notices
+    .filter((notice) => !isOld(notice) && !seenElsewhere(scene, notice))
+    .slice(0, AT_ONCE);
   return h(
     "div.notices",
     { role: "status", "aria-live": "polite", "aria-relevant": "additions" },
     shown.map((notice) => one(scene, notice)),
   );
+}
+
+/** Good news from before the app was closed is no news. @param {Notice} notice */
+function isOld({ at, tone }) {
+  return tone !== "bad" && Date.now() - at > OLD_MS;
 }
 
 /**

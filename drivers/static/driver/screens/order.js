@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { callLink } from "./geo.js";
-import { apart, clock, money, t } from "./i18n.js";
+import { clock, money, t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { actingNote, address, empty, mapsButton, title } from "./parts.js";
 import { once } from "./scene.js";
@@ -138,7 +138,7 @@ function step(order, which, when) {
             "a.button",
             {
               href: callLink(order.contact.phone),
-              "aria-label": t("order.call", { name: apart(order.contact.name) }),
+              "aria-label": t("order.call", { name: order.contact.name }),
             },
             icon("phone"),
             h("span", null, t("order.call_short")),

@@ -135,14 +135,12 @@ function tabs({ state, route }) {
     { "aria-label": t("nav.label") },
     TABS.map(([name, routes]) => {
       const count = counts[name] ?? 0;
-      const label = t(`nav.${name}`);
       return h(
         "a",
         {
           key: name,
           href: `#/${name}`,
           "aria-current": routes.includes(route.name) ? "page" : null,
-          "aria-label": count > 0 ? t(name === "orders" ? "nav.held" : "nav.badge", { name: label, count }) : null,
         },
         h(
           "span.tab-icon",
@@ -150,7 +148,8 @@ function tabs({ state, route }) {
           icon(name, name === "offers" ? "turns" : ""),
           count > 0 && h("span.tab-count", { "aria-hidden": "true" }, String(count)),
         ),
-        h("span.tab-name", null, label),
+        h("span.tab-name", null, t(`nav.${name}`)),
+        count > 0 && h("span.sr", null, t(name === "orders" ? "nav.held" : "nav.badge", { count })),
       );
     }),
   );

@@ -89,7 +89,7 @@ function gone(slot, state, now) {
   if (state.active.some((order) => order.id === slot.order)) return { ...slot, state: "won", reason: "", goneAt };
   if (slot.state === "won") return slot;
   // The reason may come after the card went: look again each time.
-  const told = state.notices.findLast(
+  const told = state.notices.find(
     (notice) => notice.order === slot.order && (REASONS.has(notice.code) || notice.code === "declined"),
   );
   if (told) {
@@ -98,6 +98,7 @@ function gone(slot, state, now) {
   }
   if (slot.reason) return { ...slot, state: "gone", goneAt };
   const over = Date.parse(slot.offer.expires_at) <= now + state.clockOffsetMs;
-  const reason = slot.offer.act?.kind === "decline" ? "declined" : over ? "order_expired" : "closed";
+  const declined = state.waiting.some((act) => act.order === slot.order && act.kind === "decline");
+  const reason = declined ? "declined" : over ? "order_expired" : "closed";
   return { ...slot, state: "gone", reason, goneAt };
 }

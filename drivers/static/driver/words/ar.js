@@ -1,6 +1,6 @@
 /** Arabic. Sentences in forms are chosen by `count`; Arabic has six (Intl.PluralRules). */
 
-/** @type {import("../screens/i18n.js").Words} */
+/** @type {Record<string, string | Record<string, string>>} */
 export const WORDS = {
   app: "باتون للسائقين",
   "nav.label": "الشاشات",
@@ -10,20 +10,20 @@ export const WORDS = {
   "nav.today": "اليوم",
   "nav.settings": "الإعدادات",
   "nav.badge": {
-    zero: "{name}، لا جديد",
-    one: "{name}، واحد جديد",
-    two: "{name}، اثنان جديدان",
-    few: "{name}، {count} جديدة",
-    many: "{name}، {count} جديدًا",
-    other: "{name}، {count} جديد",
+    zero: "لا جديد",
+    one: "واحد جديد",
+    two: "اثنان جديدان",
+    few: "{count} جديدة",
+    many: "{count} جديدًا",
+    other: "{count} جديد",
   },
   "nav.held": {
-    zero: "{name}، لا طلب معك",
-    one: "{name}، معك طلب واحد",
-    two: "{name}، معك طلبان",
-    few: "{name}، معك {count} طلبات",
-    many: "{name}، معك {count} طلبًا",
-    other: "{name}، معك {count} طلب",
+    zero: "لا طلب معك",
+    one: "معك طلب واحد",
+    two: "معك طلبان",
+    few: "معك {count} طلبات",
+    many: "معك {count} طلبًا",
+    other: "معك {count} طلب",
   },
   back: "رجوع",
   cancel: "إلغاء",

@@ -1,6 +1,6 @@
 /** English. Sentences in forms are chosen by `count` (Intl.PluralRules). */
 
-/** @type {import("../screens/i18n.js").Words} */
+/** @type {Record<string, string | Record<string, string>>} */
 export const WORDS = {
   app: "Baton Driver",
   "nav.label": "Screens",
@@ -9,8 +9,8 @@ export const WORDS = {
   "nav.messages": "Messages",
   "nav.today": "Today",
   "nav.settings": "Settings",
-  "nav.badge": { one: "{name}, {count} new", other: "{name}, {count} new" },
-  "nav.held": { one: "{name}, {count} in hand", other: "{name}, {count} in hand" },
+  "nav.badge": { one: "{count} new", other: "{count} new" },
+  "nav.held": { one: "{count} in hand", other: "{count} in hand" },
   back: "Back",
   cancel: "Cancel",
   close: "Close",
