@@ -104,10 +104,12 @@ def database() -> Finding:
 
 def role() -> Finding:
     """The application must not be able to go round the triggers and policies."""
-    user, is_super, bypasses, inherits, owned, may_be_driver = _row(
+    user, is_super, bypasses, inherits, owned, may_be_driver, held = _row(
         "SELECT current_user::text, rolsuper, rolbypassrls, rolinherit,"
         " (SELECT count(*) FROM pg_tables WHERE tableowner = rolname AND schemaname = 'public'),"
-        " pg_has_role(r.oid, 'baton_driver', 'MEMBER')"
+        " pg_has_role(r.oid, 'baton_driver', 'MEMBER'),"
+        " NOT has_function_privilege('baton_driver', 'pg_catalog.set_config(text, text, boolean)', 'EXECUTE')"
+        " AND NOT has_language_privilege('baton_driver', 'plpgsql', 'USAGE')"
         " FROM pg_roles r WHERE rolname = current_user"
     )
     faults = [
@@ -127,6 +129,13 @@ def role() -> Finding:
             "wrong",
             f"{user} {', '.join(faults)}",
             "sign in as baton_app, made by deploy/roles.sql, in DATABASE_URL",
+        )
+    if not held:
+        return Finding(
+            "role",
+            "wrong",
+            "baton_driver may call set_config or DO: a query of one driver could read as another",
+            "run deploy/roles.sql on this database",
         )
     return Finding("role", "ok", f"{user} is unprivileged: no superuser, owns nothing, bound by row level security")
 

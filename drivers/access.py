@@ -14,17 +14,15 @@ def as_driver(driver_id: int) -> Iterator[datetime]:
 
     Gives the database's time at the beginning: it comes along for nothing, and asking for it alone is a round trip."""
     nested = connection.in_atomic_block
-    with transaction.atomic():
-        yield _set_role("baton_driver", str(driver_id))
-        if nested:
-            _set_role("none", "")
-
-
-def _set_role(role: str, driver_id: str) -> datetime:
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Still the application while this is prepared: baton_driver may not call set_config (deploy/roles.sql), so that no
+        # query that runs as one driver reads as another.
         cursor.execute(
-            "SELECT clock_timestamp(), set_config('role', %s, true), set_config('baton.driver_id', %s, true)",
-            [role, driver_id],
+            "SELECT clock_timestamp(), set_config('baton.driver_id', %s, true), set_config('role', 'baton_driver', true)",
+            [str(driver_id)],
         )
         now: datetime = cursor.fetchone()[0]
-    return now
+        yield now
+        if nested:
+            # Statements of their own, which nobody can put inside a query. One round trip for both.
+            cursor.execute("SET LOCAL ROLE NONE; SET LOCAL baton.driver_id = ''")

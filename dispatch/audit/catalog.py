@@ -19,6 +19,12 @@ CHECKS: Final = [
 
 APPS: Final = ("drivers", "orders", "dispatch")
 
+#: How `baton_driver_sync` begins (migration dispatch 0012).
+BECOMES_DRIVER = """#variable_conflict use_column
+BEGIN
+    PERFORM set_config('baton.driver_id', driver::text, true), set_config('role', 'baton_driver', true);
+    RETURN QUERY"""
+
 #: Tables under row level security, and whether `baton_driver` may see rows of it at all (migration dispatch 0002).
 SECURED: Final[dict[str, bool]] = {
     "drivers_driver": True,
@@ -177,8 +183,12 @@ def _row_security() -> list[str]:
             for role in roles
             if of == table and role in {"public", "baton_driver"} and not (name == "driver" and drivers_may_see)
         ]
-    ((settings,),) = _rows("SELECT (SELECT proconfig FROM pg_proc WHERE oid = to_regproc('baton_driver_sync'))")
-    if "role=baton_driver" not in (settings or []):
+    program = _rows("SELECT proconfig, prosrc FROM pg_proc WHERE oid = to_regproc('baton_driver_sync')")
+    if not [
+        settings
+        for settings, source in program
+        if settings == ["role=none"] and source.lstrip().startswith(BECOMES_DRIVER)
+    ]:
         wrong.append("function baton_driver_sync is missing or does not run as baton_driver")
     return wrong
 

@@ -297,6 +297,17 @@ def test_a_driver_without_presence_is_found(alice: Driver) -> None:
 # --- The database's own guards --------------------------------------------------------------------------------------
 
 
+SYNC_AS_THE_APPLICATION = """
+CREATE OR REPLACE FUNCTION baton_driver_sync(driver bigint)
+RETURNS TABLE (offer dispatch_offer, carried orders_order, contact orders_ordercontact, message dispatch_message)
+LANGUAGE plpgsql SET role = 'none' AS $$
+BEGIN
+    RETURN QUERY SELECT NULL::dispatch_offer, carried, contact, NULL::dispatch_message
+    FROM orders_order carried JOIN orders_ordercontact contact ON contact.order_id = carried.id;
+END $$
+"""
+
+
 @pytest.mark.parametrize(
     ("statement", "name", "said"),
     [
@@ -352,6 +363,11 @@ def test_a_driver_without_presence_is_found(alice: Driver) -> None:
         ),
         (
             "ALTER FUNCTION baton_driver_sync(bigint) RESET role",
+            "row_security_is_on",
+            "function baton_driver_sync is missing or does not run as baton_driver",
+        ),
+        (
+            SYNC_AS_THE_APPLICATION,
             "row_security_is_on",
             "function baton_driver_sync is missing or does not run as baton_driver",
         ),

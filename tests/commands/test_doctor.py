@@ -162,3 +162,22 @@ def test_an_application_that_signs_in_as_the_owner_is_wrong() -> None:
         finding = doctor.role()
     assert finding.state == "wrong"
     assert finding.text.startswith("baton_owner owns ")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_where_drivers_may_choose_settings_is_wrong() -> None:
+    bare = f"{connection.settings_dict['NAME']}_bare"
+    with connected_as_owner(), connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {bare}")
+        cursor.execute(f"CREATE DATABASE {bare} TEMPLATE template0")
+        cursor.execute(f"GRANT CONNECT ON DATABASE {bare} TO baton_app")
+    prepared, connection.settings_dict["NAME"] = connection.settings_dict["NAME"], bare
+    try:
+        finding = doctor.role()
+    finally:
+        connection.close()
+        connection.settings_dict["NAME"] = prepared
+        with connected_as_owner(), connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {bare}")
+    assert (finding.state, finding.advice) == ("wrong", "run deploy/roles.sql on this database")
+    assert finding.text == "baton_driver may call set_config or DO: a query of one driver could read as another"

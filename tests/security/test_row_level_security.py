@@ -35,7 +35,7 @@ FOREIGN = {"spatial_ref_sys", "geometry_columns", "geography_columns"}
 def rows(sql: str, *values: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
-        return list(cursor.fetchall())
+        return list(cursor.fetchall()) if cursor.description else []
 
 
 def tables() -> list[str]:
@@ -177,6 +177,90 @@ def test_raw_sql_as_a_driver_is_refused(scene: dict[str, Order], alice: Driver, 
     assert list(Order.objects.order_by("pk").values()) == before
 
 
+#: One statement each, run as one driver, that says itself whose it is: {other} is another driver's id.
+PRETENCES = {
+    "beside the rows": "SELECT set_config('baton.driver_id', '{other}', true), reference FROM orders_order",
+    "in a condition": "SELECT * FROM orders_order WHERE set_config('baton.driver_id', '{other}', true) <> ''",
+    "in a query before": "WITH me AS MATERIALIZED (SELECT pg_catalog.set_config('baton.driver_id', '{other}', true))"
+    " SELECT * FROM me, orders_ordercontact",
+    "in a query beside": "SELECT * FROM (SELECT set_config('baton.driver_id', '{other}', false) OFFSET 0) me"
+    " CROSS JOIN LATERAL (SELECT * FROM orders_order WHERE me IS NOT NULL) mine",
+    "in a union": "SELECT set_config('baton.driver_id', '{other}', true) UNION ALL SELECT name FROM orders_ordercontact",
+    "as a table": "SELECT * FROM set_config('baton.driver_id', '{other}', true), orders_order",
+    "as its argument": "SELECT set_config('baton.driver_id', set_config('role', 'none', true) || '{other}', true)",
+    "as the application": "SELECT set_config('role', 'none', true), name FROM orders_ordercontact",
+    "as the owner": "SELECT set_config('role', 'baton_owner', true), name FROM orders_ordercontact",
+    "as another login": "SELECT set_config('session_authorization', 'baton_app', true), name FROM orders_ordercontact",
+    "without policies": "SELECT set_config('row_security', 'off', true), name FROM orders_ordercontact",
+    "explained": "EXPLAIN ANALYZE SELECT set_config('baton.driver_id', '{other}', true), name FROM orders_ordercontact",
+    "written out": "COPY (SELECT set_config('baton.driver_id', '{other}', true), name FROM orders_ordercontact) TO STDOUT",
+    "kept": "CREATE TEMPORARY TABLE seen AS SELECT set_config('baton.driver_id', '{other}', true) FROM orders_order",
+    "as text, by XML": "SELECT query_to_xml($$SELECT set_config('baton.driver_id', '{other}', true)$$, true, false, ''),"
+    " query_to_xml('SELECT * FROM orders_ordercontact', true, false, '')",
+    "as text, by text search": "SELECT * FROM ts_stat("
+    "$$SELECT to_tsvector(set_config('baton.driver_id', '{other}', true)) FROM orders_order$$)",
+    "as text, by PostGIS": "SELECT st_findextent('orders_order', $$x\") FROM (SELECT public.ST_MakePoint(0, 0) AS x) y"
+    " WHERE set_config('baton.driver_id', '{other}', true) <> '' --$$)",
+    "a whole statement as text": "SELECT query_to_xml('SET LOCAL ROLE NONE; SELECT 1', true, false, '')",
+    "a block": "DO $$ BEGIN SET LOCAL ROLE NONE; RAISE '%%', (SELECT max(name) FROM orders_ordercontact); END $$",
+    "a block of a driver": "DO LANGUAGE plpgsql $$ BEGIN PERFORM set_config('baton.driver_id', '{other}', true); END $$",
+    "the list of settings": "UPDATE pg_settings SET setting = '{other}' WHERE name = 'baton.driver_id'",
+    "the application's sync": "SELECT * FROM baton_driver_sync({other})",
+    "as a new program": "CREATE FUNCTION pg_temp.other() RETURNS void LANGUAGE plpgsql SET role = 'none' AS $$ BEGIN END $$",
+    "from another database": "SELECT * FROM dblink('', 'SELECT name FROM orders_ordercontact') AS other (name text)",
+    "what statistics know": "SELECT st_estimatedextent('orders_order', 'dropoff')",
+    "what indexes know": "SELECT _postgis_index_extent('drivers_presence', 'position')",
+}
+
+
+@pytest.mark.parametrize("attempt", PRETENCES.values(), ids=PRETENCES)
+def test_one_statement_of_a_driver_cannot_say_that_it_is_anothers(
+    scene: dict[str, Order], alice: Driver, bob: Driver, attempt: str
+) -> None:
+    with transaction.atomic():
+        with (
+            pytest.raises(
+                DatabaseError,
+                match=r"permission denied|SET is not allowed in a non-volatile function|dblink\(.*does not exist",
+            ) as refusal,
+            transaction.atomic(),
+            as_driver(bob.pk),
+        ):
+            rows(attempt.format(other=alice.pk))
+        assert "Carol" not in str(refusal.value)
+        assert rows("SELECT current_user, baton_driver_id()") == [("baton_app", None)]
+
+
+def test_a_driver_cannot_be_asked_for_within_another(alice: Driver, bob: Driver) -> None:
+    with (
+        pytest.raises(DatabaseError, match="permission denied for function set_config"),
+        as_driver(alice.pk),
+        as_driver(bob.pk),
+    ):
+        pass
+    assert rows("SELECT current_user, baton_driver_id()") == [("baton_app", None)]
+
+
+def test_only_batons_own_logins_may_choose_settings_and_write_programs() -> None:
+    for role, may in (("public", False), ("baton_driver", False), ("baton_app", True), ("baton_owner", True)):
+        privileges = rows(
+            "SELECT has_function_privilege(%s, 'pg_catalog.set_config(text, text, boolean)', 'EXECUTE'),"
+            " has_language_privilege(%s, 'plpgsql', 'USAGE')",
+            role,
+            role,
+        )
+        assert privileges == [(may, may)], role
+
+
+def test_no_function_lends_a_driver_what_it_may_itself() -> None:
+    """Neither one that runs as somebody else, nor one that chooses a role or a driver."""
+    lent = rows(
+        "SELECT p.oid::regprocedure::text FROM pg_proc p WHERE has_function_privilege('baton_driver', p.oid, 'EXECUTE')"
+        " AND (p.prosecdef OR p.proconfig::text ~ 'role|baton|session_authorization' OR p.prosrc ~ 'set_config')"
+    )
+    assert lent == []
+
+
 def test_the_role_ends_with_the_block_even_inside_a_transaction(alice: Driver) -> None:
     with transaction.atomic():
         with as_driver(alice.pk):
@@ -188,7 +272,7 @@ def test_outside_a_driver_there_is_no_driver() -> None:
     with transaction.atomic():
         rows("SELECT set_config('role', 'baton_driver', true)")
         assert rows("SELECT count(*) FROM orders_order") == [(0,)]
-        rows("SELECT set_config('role', 'none', true)")
+        rows("SET LOCAL ROLE NONE")
 
 
 def test_what_the_app_reads_for_a_driver_is_under_the_policies(scene: dict[str, Order], alice: Driver) -> None:

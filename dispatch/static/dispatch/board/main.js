@@ -71,6 +71,8 @@ function closePanel() {
 }
 
 const map = mountMap(parts.map, { store, settings, acts });
+// For tests and benchmarks/console.py: what the page knows, and what the map costs.
+Object.assign(window, { baton: { store, map } });
 const orderForm = settings.can.place ? mountNewOrder(parts.dialog, { store, settings, map }) : null;
 const newOrder = orderForm && (() => orderForm.open());
 const bulk = mountBulk(parts.bulk, { store, acts, isListed: lists.isListed });
