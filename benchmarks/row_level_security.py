@@ -57,7 +57,11 @@ def open_sync() -> str:
         cursor.execute("SELECT pg_get_functiondef('baton_driver_sync'::regproc)")
         (guarded,) = cursor.fetchone()
         bare = guarded.replace("public.baton_driver_sync", "pg_temp.baton_driver_sync")
-        for line in (" SET role TO 'none'\n", ", set_config('role', 'baton_driver', true)", "    SET LOCAL ROLE NONE;\n"):
+        for line in (
+            " SET role TO 'none'\n",
+            ", set_config('role', 'baton_driver', true)",
+            "    SET LOCAL ROLE NONE;\n",
+        ):
             assert bare.count(line) == 1, guarded
             bare = bare.replace(line, "")
         cursor.execute(bare.replace("%", "%%"))

@@ -19,6 +19,8 @@ import psycopg
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+#: Bytes; a picture that is larger is kept in 256 colours.
+LARGEST = 390_000
 SIZES = {"1280": (1280, 800), "tablet": (1024, 768), "upright": (820, 1180)}
 
 NAMES = """
@@ -125,11 +127,10 @@ def keep_alive(dsn: str, until: threading.Event) -> None:
 
 def take(page: Page, url: str, user: str, out: Path, theme: str, size: str) -> None:
     def picture(name: str) -> None:
-        shot = Image.open(io.BytesIO(page.screenshot()))
-        # 256 colours are enough for a screen of lists, the rare ones among them, and a third of the size.
-        shot.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-            out / f"board-{name}.png", optimize=True
-        )
+        shot, path = Image.open(io.BytesIO(page.screenshot())).convert("RGB"), out / f"board-{name}.png"
+        shot.save(path, optimize=True)
+        if path.stat().st_size > LARGEST:
+            shot.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
     page.goto(f"{url}/admin/login/?next=/admin/board/")
     page.fill("#id_username", user)

@@ -28,6 +28,7 @@ def test_an_order_is_assigned_with_the_keyboard_alone(open_board: Open, dora: An
     order = cast.order(reference="A-1")
     page = open_board(dora)
     expect(row(page, "A-1")).to_be_visible()
+    expect(area(page, "Needs attention")).to_contain_text("Nothing needs you.")
 
     page.keyboard.press("ArrowDown")
     expect(row(page, "A-1")).to_be_focused()
@@ -109,6 +110,8 @@ def test_an_expired_order_is_offered_again(open_board: Open, dora: Any) -> None:
 
     expect(toast(page)).to_contain_text("A-1: offered again.")
     expect(row(page, "A-1")).to_be_visible()
+    # The last row of its list is dealt with: the keyboard goes on in the next.
+    expect(row(page, "A-1")).to_be_focused()
     again = fresh(order)
     assert (again.status, again.expired) == ("pending", False)
 
@@ -208,6 +211,7 @@ def test_a_bulk_act_says_what_became_of_each_row_and_tries_only_the_failed_ones_
     orders = [cast.order(reference=name) for name in ("A-1", "A-2", "A-3")]
     page = open_board(dora)
     expect(row(page, "A-3")).to_be_visible()
+    expect(area(page, "Needs attention")).to_contain_text("Nothing needs you.")
 
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Control+a")
