@@ -8,16 +8,16 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    # Playwright's synchronous interface runs an event loop in this thread; Django would take that for async code.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    """Gone, with what it asks of its process, before the tests that come after those in browsers."""
     program = os.environ.get("BATON_CHROMIUM") or "/usr/bin/chromium"
-    with sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as process, sync_playwright() as playwright:
+        # Playwright's synchronous interface runs an event loop in this thread; Django would take that for async code.
+        process.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
-    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
 @pytest.fixture

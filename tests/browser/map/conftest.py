@@ -20,7 +20,7 @@ AXE = Path(django_settings.BASE_DIR) / "node_modules" / "axe-core" / "axe.min.js
 Open = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def drawing(chromium: Browser) -> Iterator[Browser]:
     program = os.environ.get("BATON_CHROMIUM") or "/usr/bin/chromium"
     software = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
