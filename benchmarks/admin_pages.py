@@ -1,19 +1,15 @@
 """Time the back office's pages on a filled database (benchmarks/fill.py), in this process, as a superuser would see them.
 
-    DATABASE_URL=… python benchmarks/admin_pages.py [--limit-ms 500] [--rounds 5]
+    DATABASE_URL=… python -m benchmarks.admin_pages [--limit-ms 500] [--rounds 5]
 
-Prints, per page, the first and the median time of the whole request inside Django with its database, and the number of
-queries; exits 1 when a median is over the limit.
+The whole request inside Django with its database, and its number of queries; misses its bar when a page's median is over the
+limit.
 """
 
-import argparse
 import os
-import statistics
 import sys
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 import django
@@ -28,6 +24,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from benchmarks.report import Report, arguments
 from drivers.models import Driver, Presence
 from orders.models import Order
 
@@ -91,7 +88,7 @@ def pages() -> dict[str, str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--limit-ms", type=float, default=500)
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
@@ -103,23 +100,20 @@ def main() -> int:
     root, _ = User.objects.get_or_create(username="benchmark", defaults={"is_staff": True, "is_superuser": True})
     client = Client()
     client.force_login(root)
-    slow = 0
-    print(f"{'page':36} {'first':>8} {'median':>8} {'queries':>8} {'in them':>8}")
+    report = Report("admin_pages")
+    slowest = 0.0
     for name, url in pages().items():
         times = []
         for _ in range(asked.rounds):
             started = time.perf_counter()
             answer = client.get(url)
-            times.append((time.perf_counter() - started) * 1000)
+            times.append(time.perf_counter() - started)
             assert answer.status_code == 200, (url, answer.status_code)
         with CaptureQueriesContext(connection) as queries:
             client.get(url)
-        inside = sum(float(query["time"]) for query in queries) * 1000
-        median = statistics.median(times)
-        slow += median > asked.limit_ms
-        mark = "  SLOW" if median > asked.limit_ms else ""
-        print(f"{name:36} {times[0]:6.0f}ms {median:6.0f}ms {len(queries):8} {inside:6.0f}ms{mark}")
-    return 1 if slow else 0
+        slowest = max(slowest, report.times(f"{name} ({len(queries)} queries)", times))
+    report.bar("the slowest page's median, ms", slowest * 1000, at_most=asked.limit_ms)
+    return report.finish()
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
 """Fill a scratch database: a city of drivers and years of orders, in a few minutes, for timing pages and queries.
 
-    python benchmarks/fill.py --dsn postgresql://postgres@127.0.0.1:5432/scratch --drivers 20000 --orders 1000000
+    python -m benchmarks.fill --dsn postgresql://postgres@127.0.0.1:5432/scratch --drivers 20000 --orders 1000000
 
 The database must be migrated and empty of orders, and the login a superuser: triggers and foreign keys are switched off
 while rows are poured in (`session_replication_role`), so the SQL below keeps the invariants itself.
 """
 
-import argparse
+import sys
 import time
 
 import psycopg
+
+from benchmarks.report import Report, arguments
 
 # A twelfth of the open orders are expired and wait for a dispatcher; the rest of the past is mostly delivered.
 STEPS: dict[str, str] = {
@@ -105,12 +107,13 @@ ON CONFLICT DO NOTHING
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> int:
+    parser = arguments(__doc__)
     parser.add_argument("--dsn", required=True, help="a superuser's login to a migrated scratch database")
     parser.add_argument("--drivers", type=int, default=20_000)
     parser.add_argument("--orders", type=int, default=1_000_000)
     sizes = vars(parser.parse_args())
+    report = Report("fill")
     with psycopg.connect(sizes.pop("dsn"), autocommit=True) as connection:
         if connection.execute("SELECT 1 FROM orders_order LIMIT 1").fetchone():
             parser.error("there are orders in this database already")
@@ -118,9 +121,10 @@ def main() -> None:
         for name, sql in STEPS.items():
             started = time.monotonic()
             rows = connection.execute(sql, sizes).rowcount
-            print(f"{name}: {rows:,} rows in {time.monotonic() - started:.0f} s", flush=True)
+            report.value(f"{name}, {rows:,} rows", time.monotonic() - started, "s")
         connection.execute("VACUUM (ANALYZE)")
+    return report.finish()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,7 +1,7 @@
 """What callers see while Redis, then PostgreSQL, is stopped and started again under a running `bin/up`.
 
     bin/up --detach
-    python benchmarks/outage.py
+    bin/bench outage
 
 A driver (heartbeat, sync, accept, pick-up, deliver) and a shop (new orders, lists) go on asking all the while. Prints every
 phase's answers by status with the slowest of each, and fails when an answer was neither a success, an honest refusal nor a
@@ -15,12 +15,12 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.report import ROOT, Report, arguments
+
 API = f"http://localhost:{os.environ.get('BATON_PORT', '8000')}/api/v1"
 PASSWORD = "a long outage password"  # noqa: S105 (of an account that this script makes)
 PLACE = {"lat": 37.7955, "lng": -122.3937}
@@ -39,7 +39,7 @@ class Caller:
         self.phase = "before"
         self.going_on = True
         self.seen: dict[tuple[str, str], Counter[int | str]] = defaultdict(Counter)
-        self.slowest: dict[tuple[str, str], float] = defaultdict(float)
+        self.took: dict[tuple[str, str], list[float]] = defaultdict(list)
         self.faults: list[str] = []
 
     async def ask(self, name: str, method: str, path: str, token: str, body: Any = None) -> Any:
@@ -49,7 +49,7 @@ class Caller:
             document = await answer.json(content_type=None)
         key = (phase, name)
         self.seen[key][answer.status] += 1
-        self.slowest[key] = max(self.slowest[key], time.monotonic() - began)
+        self.took[key].append(time.monotonic() - began)
         is_refused_well = answer.status == 503 and "Retry-After" in answer.headers and "code" in (document or {})
         if answer.status >= 400 and answer.status not in HONEST and not is_refused_well:
             self.faults.append(f"{phase}: {name} {answer.status} {document}")
@@ -104,13 +104,20 @@ async def run() -> int:
             await asyncio.sleep(3)
         caller.going_on = False
         await asyncio.gather(*work)
+    report = Report("outage")
     for (phase, name), statuses in caller.seen.items():
-        counted = ", ".join(f"{count} × {status}" for status, count in sorted(statuses.items()))
-        print(f"{phase:<24}{name:<12}{counted:<32}slowest {caller.slowest[phase, name] * 1000:.0f} ms")
+        counted = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))
+        report.times(f"{phase}: {name}, {counted}", caller.took[phase, name])
     for fault in caller.faults[:20]:
-        print(f"FAULT {fault}", file=sys.stderr)
-    return 1 if caller.faults else 0
+        report.note(f"FAULT {fault}")
+    report.bar("answers that should not be", len(caller.faults), at_most=0)
+    return report.finish()
+
+
+def main() -> int:
+    arguments(__doc__).parse_args()
+    return asyncio.run(run())
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(run()))
+    sys.exit(main())

@@ -1,14 +1,13 @@
 """What row level security costs a driver: the sync, and an accept with the reading of its answer, with and without it,
 side by side in one run.
 
-    python benchmarks/row_level_security.py
+    DATABASE_URL=… python -m benchmarks.row_level_security
 
 DATABASE_URL must lead to a scratch database that benchmarks/fill.py has filled (`--orders 200000`): drivers and orders of
 this run are added to it and stay. Without: the same queries by the application's own role, which no policy holds back. The
 two take turns, each turn in random order, and medians are compared.
 """
 
-import argparse
 import os
 import random
 import sys
@@ -16,12 +15,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 from uuid import UUID
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 import django
@@ -31,6 +28,7 @@ django.setup()
 from django.db import connection, transaction
 from django.test import Client
 
+from benchmarks.report import Report, arguments
 from dispatch import selectors, services
 from dispatch.api import base
 from drivers import services as drivers
@@ -153,10 +151,11 @@ def sync_request(driver: Driver) -> Callable[[int], Callable[[], Any]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--turns", type=int, default=400)
     turns = parser.parse_args().turns
-    print(f"{Order.objects.count():,} orders")
+    report = Report("row_level_security")
+    report.note(f"{Order.objects.count():,} orders")
 
     # Five cards and two held orders: an app in the middle of a shift.
     busy = new_driver("busy", 3)
@@ -194,15 +193,12 @@ def main() -> int:
     services.go_online(driver_id=taker.pk)
     results["accept + its answer"] = in_turns(turns, accept_once, ("as_driver", open_to_all))
 
-    worst = 0.0
     for name, (guarded, bare) in results.items():
-        ratio = median(guarded) / median(bare)
-        worst = max(worst, ratio)
-        print(
-            f"{name}: {median(guarded):.3f} ms with, {median(bare):.3f} ms without, ratio {ratio:.3f} ({turns} turns)"
-        )
+        report.times(f"{name}, with", [ms / 1000 for ms in guarded])
+        report.times(f"{name}, without", [ms / 1000 for ms in bare])
+        report.bar(f"{name}, with : without", median(guarded) / median(bare), at_most=BAR)
     connection.close()
-    return 0 if worst <= BAR else 1
+    return report.finish()
 
 
 if __name__ == "__main__":

@@ -9,14 +9,18 @@ browser complained. The browser is Debian's Chromium, or the one that BATON_CHRO
 """
 
 import argparse
+import io
 import os
 import sys
 import threading
 from pathlib import Path
 
 import psycopg
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+#: Bytes; a picture that is larger is kept in 256 colours.
+LARGEST = 390_000
 SIZES = {"1280": (1280, 800), "tablet": (1024, 768), "upright": (820, 1180)}
 
 NAMES = """
@@ -60,7 +64,7 @@ STEPS = [
          CASE WHEN state = 'pending' AND n % 36 <> 0 THEN now() + (70 + n * 13 % 900) * interval '1 second'
               ELSE made + interval '2 minutes' END,
          made, CASE WHEN state <> 'pending' THEN made + interval '20 seconds' END,
-         CASE WHEN state = 'picked_up' THEN made + interval '5 minutes' END
+         CASE WHEN state = 'picked_up' THEN made + (now() - made) * 0.4 END
        FROM (SELECT n, sqrt(n * 7919 % 300 / 300.0) AS r, now() - ((300 - n) * 4 + 130) * interval '1 second' AS made,
                CASE WHEN n % 3 = 0 THEN 'pending' WHEN n % 3 = 1 THEN 'assigned' ELSE 'picked_up' END AS state
              FROM generate_series(1, 300) n) o""",
@@ -78,7 +82,8 @@ STEPS = [
               'capacity', 3, 'passed_over', (ARRAY['farther','other_order','no_room','farther','declined'])[k]) ORDER BY k)
             )::text FROM (SELECT o.driver_id AS id, 0 AS k UNION ALL SELECT o.driver_id + k, k FROM generate_series(1, 5) k
             ) d)),
-         (4, 'order.picked_up', interval '5 minutes', 'driver', 'driver', '{}')
+         (4, 'order.picked_up', (now() - o.created_at) * 0.4, 'driver',
+            (SELECT d.name FROM drivers_driver d WHERE d.id = o.driver_id), '{}')
        ) AS step (version, kind, after, actor, name, data)
        WHERE step.version <= o.version ORDER BY o.created_at, step.version""",
     """UPDATE orders_orderevent SET data = jsonb_set(data, '{candidates,0}', (data->'candidates'->0) - 'passed_over')
@@ -122,7 +127,10 @@ def keep_alive(dsn: str, until: threading.Event) -> None:
 
 def take(page: Page, url: str, user: str, out: Path, theme: str, size: str) -> None:
     def picture(name: str) -> None:
-        page.screenshot(path=str(out / f"board-{name}.png"))
+        shot, path = Image.open(io.BytesIO(page.screenshot())).convert("RGB"), out / f"board-{name}.png"
+        shot.save(path, optimize=True)
+        if path.stat().st_size > LARGEST:
+            shot.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
     page.goto(f"{url}/admin/login/?next=/admin/board/")
     page.fill("#id_username", user)
@@ -142,10 +150,7 @@ def take(page: Page, url: str, user: str, out: Path, theme: str, size: str) -> N
     page.keyboard.press("Escape")
     for row in range(3):
         page.locator(".area-open .row.order .pick").nth(row).click()
-    page.get_by_label("Filter orders and drivers").fill("market")
-    page.wait_for_timeout(300)
     picture(f"{theme}-{size}-bulk")
-    page.get_by_label("Filter orders and drivers").fill("")
     page.locator(".bulk .clear").click()
     page.locator(".area-open .row.order").nth(2).click()
     page.keyboard.press("a")

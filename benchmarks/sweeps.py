@@ -1,36 +1,27 @@
-"""How late do orders expire and get assigned? Runs a real `manage.py worker` against DATABASE_URL under load.
+"""How late do orders expire and get assigned, by a real `manage.py worker` under load?
 
-    python benchmarks/sweeps.py [--seconds 75] [--rate 20] [--drivers 1000] [--open 500]
+    bin/bench sweeps [--seconds 60] [--rate 20] [--drivers 1000] [--open 500]
 
 Every second `rate` orders are placed through the services, half of them to expire and half to be assigned by the system a
 few seconds later, while `drivers` drivers send heartbeats, `open` other orders stay on offer and whoever holds an order
-delivers it. Prints how late each was (its event's time less its due time) and how long the sweeps' ticks took. Adds its
-own drivers and orders to the database and leaves them there: use one that may be thrown away.
+delivers it. Late is an order's event less its due time.
 """
 
-import argparse
-import os
 import random
 import signal
 import subprocess
 import sys
 import threading
 import time
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-
-import django
-
-django.setup()
-
-from django.contrib.auth.models import User
+from django.conf import settings
 from django.db import connections
 
+from benchmarks.report import ROOT, Report, arguments, quantile
+from benchmarks.scratch import scratch_database, server_environment
 from dispatch import services
 from dispatch.models import SweepHeartbeat
 from drivers.clock import database_now
@@ -51,6 +42,8 @@ def spot() -> tuple[float, float]:
 
 def hire(count: int) -> list[int]:
     """Drivers who are on duty. Straight into the tables: hashing a thousand passwords would take minutes."""
+    from django.contrib.auth.models import User
+
     mark = f"bench{int(time.time())}-"
     users = User.objects.bulk_create([User(username=f"{mark}{n}") for n in range(count)])
     ids = [driver.pk for driver in Driver.objects.bulk_create([Driver(user=u, name=u.username) for u in users])]
@@ -104,29 +97,27 @@ def repeatedly(act: Callable[[], object], every: float, over: threading.Event) -
     return thread
 
 
-def show(name: str, values: Sequence[float]) -> None:
-    if not values:
-        print(f"{name}: none")
-        return
-    ranked = sorted(values)
-    at = [ranked[min(len(ranked) - 1, int(len(ranked) * share))] for share in (0.5, 0.95, 0.99)]
-    print(f"{name}: n={len(ranked)} p50={at[0]:.3f} p95={at[1]:.3f} p99={at[2]:.3f} max={ranked[-1]:.3f} s")
-
-
 def lateness(orders: Sequence[Order], kind: str, due: str) -> list[float]:
     events = OrderEvent.objects.filter(order__in=orders, kind=kind, actor_type="system")
     at = dict(events.values_list("order_id", "at"))
     return [(at[order.pk] - getattr(order, due)).total_seconds() for order in orders if order.pk in at]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=int, default=75)
+def main() -> int:
+    parser = arguments(__doc__)
+    parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--rate", type=int, default=20)
     parser.add_argument("--drivers", type=int, default=1000)
     parser.add_argument("--open", type=int, default=500)
     options = parser.parse_args()
 
+    report = Report("sweeps")
+    with scratch_database("sweeps"):
+        measure(report, options)
+    return report.finish()
+
+
+def measure(report: Report, options: Namespace) -> None:
     drivers = hire(options.drivers)
     heartbeats(drivers)
     for _ in range(options.open):
@@ -147,7 +138,9 @@ def main() -> None:
         else:
             assigning.append(place(expires_in=120, auto_assign_in=random.uniform(4, 6)))
 
-    worker = subprocess.Popen([sys.executable, "manage.py", "worker"], cwd=ROOT)
+    worker = subprocess.Popen(
+        [sys.executable, "manage.py", "worker"], cwd=ROOT, env=server_environment(settings.REDIS_PREFIX)
+    )
     threads: list[threading.Thread] = []
     try:
         time.sleep(5)
@@ -166,14 +159,20 @@ def main() -> None:
         worker.send_signal(signal.SIGTERM)
         worker.wait()
 
-    print(f"{len(expiring) + len(assigning)} orders in {options.seconds} s, load average {os.getloadavg()[0]:.1f}")
-    show("expired late by", lateness(expiring, "order.expired", "expires_at"))
-    show("assigned late by", lateness(assigning, "order.assigned", "auto_assign_at"))
-    show("a tick took", ticks)
+    report.note(f"{len(expiring) + len(assigning)} orders in {options.seconds} s")
+    late = {
+        "expired late by": lateness(expiring, "order.expired", "expires_at"),
+        "assigned late by": lateness(assigning, "order.assigned", "auto_assign_at"),
+    }
+    for name, seconds in late.items():
+        report.times(name, seconds, unit="s")
+        if seconds:
+            report.bar(f"{name}, p99, s", quantile(sorted(seconds), 0.99), at_most=1.5)
+    report.times("a tick took", ticks)
     left = Order.objects.filter(pk__in=[o.pk for o in expiring], expired=False).count()
     left += Order.objects.filter(pk__in=[o.pk for o in assigning], status="pending").count()
-    print(f"not dealt with: {left}")
+    report.bar("not dealt with", left, at_most=0)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,6 +8,7 @@ Files in .local/run, all that bin/service and bin/down need:
   NAME.stopped  asked for by `bin/service stop NAME`: the child is ended and stays so until the file goes
   NAME.restart  asked for by `bin/service restart NAME`; removed when carried out
   ready         the web server has answered; `failed` says why it never will
+  children      the names of all of them
 """
 
 import argparse
@@ -24,10 +25,13 @@ import sys
 import time
 from pathlib import Path
 
+import serving
+
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = ROOT / ".local"
 RUN = LOCAL / "run"
 LOG = LOCAL / "log"
+PYTHON = str(LOCAL / "venv/bin/python")
 
 TICK = 0.2
 LONGEST_PAUSE = 5.0
@@ -73,9 +77,11 @@ def settings(part: str = "") -> dict[str, str]:
 
 
 class Child:
-    def __init__(self, name: str, command: list[str], **environment: str) -> None:
+    def __init__(self, name: str, command: list[str], *, port: int = 0, **environment: str) -> None:
         self.name = name
         self.command = command
+        #: Where it must answer before the stack is ready, apart from the address that everybody knows.
+        self.port = port
         self.environment = {"BATON_PROCESS_NAME": f"baton-{name}", **environment}
         self.process: subprocess.Popen[bytes] | None = None
         self.started = 0.0
@@ -136,11 +142,12 @@ class Supervisor:
         self.foreground: bool = options.foreground
         self.started_services: list[str] = options.started_services.split()
         self.children = [
-            Child("web", web_command(self.port, environment.get("BATON_TRUSTED_PROXIES", ""))),
+            *servers(self.port, environment, web=options.web, ws=options.ws),
             Child("worker", manage("worker")),
         ]
         if options.demo:
             self.children.append(Child("demo", manage("demo")))
+        write(RUN / "children", "".join(f"{child.name}\n" for child in self.children))
         self.ending = False
         self.ready = False
         self.birth = time.monotonic()
@@ -202,7 +209,7 @@ class Supervisor:
     def look_whether_ready(self) -> str | None:
         """Says why the stack will not come up, if so."""
         web = self.children[0]
-        if web.process and web.process.poll() is None and answers(self.port):
+        if web.process and web.process.poll() is None and answers(self.port) and not self.still_starting():
             self.ready = True
             write(RUN / "ready", "")
             if self.foreground:
@@ -214,6 +221,10 @@ class Supervisor:
         if time.monotonic() - self.birth > GIVE_UP_AFTER:
             return f"the web server did not answer within {GIVE_UP_AFTER:.0f} s (log: {LOG / 'web.log'})"
         return None
+
+    def still_starting(self) -> list[str]:
+        """Processes for sockets that do not answer yet. (The proxy sends nobody to those.)"""
+        return [child.name for child in self.children if child.port and not answers(child.port)]
 
     # --- The whole life -----------------------------------------------------------------------------------------------
 
@@ -272,22 +283,34 @@ class Supervisor:
 
 
 def manage(name: str) -> list[str]:
-    return [str(LOCAL / "venv/bin/python"), str(ROOT / "manage.py"), name]
+    return [PYTHON, str(ROOT / "manage.py"), name]
 
 
-def web_command(port: int, trusted_proxies: str) -> list[str]:
-    # No deflate: 19 kB a socket instead of 54. No proxy headers unless somebody says which proxies stand before this
-    # server (BATON_TRUSTED_PROXIES, their addresses): otherwise anybody could say that a request came from elsewhere.
-    proxies = (
-        ["--proxy-headers", "--forwarded-allow-ips", trusted_proxies] if trusted_proxies else ["--no-proxy-headers"]
+def servers(port: int, environment: dict[str, str], *, web: int, ws: int) -> list[Child]:
+    """One process for everything; or, if numbers are given, a proxy before `web` and `ws` processes."""
+    trusted = environment.get("BATON_TRUSTED_PROXIES", "")
+    if not web:
+        return [Child("web", serving.uvicorn_command(PYTHON, port, trusted))]
+    web_port, *ws_ports = serving.free_ports(1 + ws)
+    run = RUN / "proxy"
+    run.mkdir(mode=0o700, exist_ok=True)
+    configuration = run / "nginx.conf"
+    write(
+        configuration,
+        serving.nginx_configuration(run=run, port=port, web_port=web_port, ws_ports=ws_ports, environment=environment),
     )
-    words = f"""
-        -m uvicorn config.asgi:application --host 127.0.0.1 --port {port}
-        --ws websockets-sansio --ws-per-message-deflate false --ws-max-size 16384
-        --timeout-graceful-shutdown 10 --timeout-keep-alive 30 --backlog 2048
-        --no-access-log --no-server-header --log-level warning
-    """
-    return [str(LOCAL / "venv/bin/python"), *words.split(), *proxies]
+    proxy = serving.nginx_command(configuration)
+    if proxy is None:
+        raise SystemExit("nginx is not installed; bin/up installs it")
+    believed = serving.behind_us(trusted)
+    return [
+        Child("web", serving.gunicorn_command(PYTHON, web_port, web), BATON_TRUSTED_PROXIES=believed),
+        *(
+            Child(f"ws{n}", serving.uvicorn_command(PYTHON, ws_port, believed), port=ws_port)
+            for n, ws_port in enumerate(ws_ports, 1)
+        ),
+        Child("proxy", proxy),
+    ]
 
 
 def answers(port: int) -> bool:
@@ -342,6 +365,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--foreground", action="store_true")
     parser.add_argument("--demo", action="store_true")
+    parser.add_argument("--web", type=int, default=0, help="processes for HTTP behind a proxy; 0: one process for all")
+    parser.add_argument("--ws", type=int, default=0, help="processes for sockets behind the proxy")
     parser.add_argument(
         "--started-services", default="", help="what to stop again when the web server does not come up"
     )

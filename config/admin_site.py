@@ -23,6 +23,7 @@ MENU: dict[str, list[tuple[str, str]]] = {
     "Integrations": [("orders.Integrator", "Integrators"), ("orders.ApiKey", "API keys")],
     "Background": [
         ("dispatch.SweepHeartbeat", "Sweeps"),
+        ("dispatch.AuditVerdict", "Audit"),
         ("django_q.Schedule", "Schedules"),
         ("django_q.OrmQ", "Queue"),
         ("django_q.Failure", "Failed tasks"),
@@ -154,8 +155,19 @@ def _tiles(request: HttpRequest) -> list[dict[str, Any]]:
     ]
     shown = [(orders, tile) for tile in of_orders if may_see_orders]
     shown += [(drivers, tile) for tile in of_drivers if may_see_drivers]
-    alarming = {"Needs attention", "Held in silence"}
+    if request.user.has_perm("dispatch.view_auditverdict"):
+        shown.append((reverse("admin:dispatch_auditverdict_changelist"), _audit_tile()))
+    alarming = {"Needs attention", "Held in silence", "Broken promises"}
     return [
         {"title": title, "count": count, "url": page + query, "text": text, "alarm": title in alarming and count > 0}
         for page, (title, count, query, text) in shown
     ]
+
+
+def _audit_tile() -> tuple[str, int, str, str]:
+    from dispatch.models import AuditVerdict
+
+    verdict = AuditVerdict.objects.first()
+    if verdict is None:
+        return "Broken promises", 0, "", "no audit yet"
+    return "Broken promises", len(verdict.broken), "", f"audit of {verdict.looked_at:%d %b %H:%M} UTC"

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
-from django.db.models import Count
+from django.db.models import Count, F
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
@@ -20,7 +20,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from config.problems import problem_response
-from dispatch.models import SweepHeartbeat
+from dispatch.models import AuditVerdict, SweepHeartbeat
 from dispatch.selectors import live_presences
 from drivers import redisdb
 from drivers.clock import ClockTimestamp, database_now
@@ -135,6 +135,17 @@ class DispatchCollector(Collector):
             "baton_sweep_age_seconds",
             "Since the sweeps' last sign of life; NaN: never.",
             age.total_seconds() if age is not None else float("nan"),
+        )
+        verdict = AuditVerdict.objects.annotate(age=ClockTimestamp() - F("looked_at")).first()
+        yield GaugeMetricFamily(
+            "baton_audit_broken_checks",
+            "Checks of the last audit that found something; NaN: there was none yet.",
+            len(verdict.broken) if verdict is not None else float("nan"),
+        )
+        yield GaugeMetricFamily(
+            "baton_audit_age_seconds",
+            "Since the last audit; NaN: never.",
+            verdict.age.total_seconds() if verdict is not None else float("nan"),
         )
         oldest = Order.objects.filter(status=Status.PENDING, expired=False).order_by("expires_at").first()
         late = (database_now() - oldest.expires_at).total_seconds() if oldest is not None else 0.0

@@ -1,4 +1,4 @@
-"""The WSGI door: HTTP and the admin, where sockets are served elsewhere (deploy/)."""
+"""The WSGI door: HTTP and the admin, where sockets are served elsewhere (`bin/up --web N --ws M`, deploy/nginx.conf)."""
 
 import os
 
@@ -9,6 +9,7 @@ from servestatic import ServeStatic
 
 _django = get_wsgi_application()
 
-from config import static
+from config import env, static
+from config.proxies import ForwardedFor
 
-application = ServeStatic(_django, **static.options())
+application = ForwardedFor(ServeStatic(_django, **static.options()), env.words("BATON_TRUSTED_PROXIES", ""))

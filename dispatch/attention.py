@@ -27,8 +27,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from dispatch.candidates import free_drivers, nearest_free_drivers
 from dispatch.models import REFUSED
+from dispatch.nearest import nearest_drivers
 from drivers.clock import database_now
 from drivers.http import rfc3339
 
@@ -136,7 +136,8 @@ def _waiting(waiting: list[tuple[Any, ...]], now: datetime) -> Iterable[Row]:
 
 def _in_reach(wanted: dict[UUID, int]) -> set[UUID]:
     radius_km = max(settings.ASSIGN_RADII_KM)
-    return set(nearest_free_drivers(wanted, free_drivers(), radius_km=radius_km, without=REFUSED))
+    nearest = nearest_drivers(wanted, radius_km=radius_km, without=REFUSED)
+    return {order_id for order_id, candidates in nearest.items() if candidates}
 
 
 @dataclass(frozen=True, slots=True)

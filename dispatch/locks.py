@@ -4,7 +4,8 @@
    the other way round.
 2. What is locked is what becomes scarcer: the order, the driver's capacity. What becomes freer is not locked.
 3. Code that locks several orders or drivers (the sweeps) uses SKIP LOCKED and never waits, so it cannot be part of a
-   deadlock. The same holds for offers of *other* orders or *other* drivers than those whose rows are locked.
+   deadlock. The same holds for offers of *other* orders or *other* drivers than those whose rows are locked
+   (dispatch/services/closing.py).
 4. `no_key=True`: nobody changes a primary key, so inserting a row that points here does not wait.
 5. A user's row (signing in, a new password) is locked before the driver's.
 6. Waiting is bounded by `lock_timeout` (settings.LOCK_TIMEOUT_MS) and ends as the error `busy`.
@@ -13,13 +14,11 @@ The database's own trigger `order_within_capacity` locks order before driver too
 """
 
 from collections.abc import Collection
-from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import Count, QuerySet
 
 from dispatch.errors import DriverAtCapacity
-from dispatch.models import Offer, OfferStatus
 from drivers.errors import NotFound
 from drivers.models import Driver
 from orders.lifecycle import HELD
@@ -52,22 +51,6 @@ def lock_available_drivers(driver_ids: Collection[int]) -> dict[int, Driver]:
     """Those of the drivers that nobody else has locked right now."""
     rows = Driver.objects.select_for_update(no_key=True, of=("self",), skip_locked=True)
     return {driver.pk: driver for driver in rows.filter(pk__in=driver_ids).order_by("pk")}
-
-
-class LockedOffer(NamedTuple):
-    id: int
-    driver_id: int
-    order_id: UUID
-    #: The order's, which is not locked.
-    version: int
-
-
-def lock_available_offers(offers: QuerySet[Offer]) -> list[LockedOffer]:
-    """Those open ones of `offers` that nobody else has locked right now."""
-    rows = offers.filter(status=OfferStatus.OPEN).select_for_update(no_key=True, of=("self",), skip_locked=True)
-    return [
-        LockedOffer(*row) for row in rows.order_by("pk").values_list("pk", "driver_id", "order_id", "order__version")
-    ]
 
 
 def load_of(driver_id: int) -> int:

@@ -203,6 +203,27 @@ class SweepHeartbeat(models.Model):
         return "sweep heartbeat"
 
 
+class AuditVerdict(models.Model):
+    """What the last kept audit found, one row. Written by `dispatch.audit.keep`, read by /metrics and the front page."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    looked_at = models.DateTimeField()
+    #: How long it took.
+    seconds = models.FloatField()
+    #: The names of the checks that found something; empty: clean.
+    broken = ArrayField(models.TextField(), default=list)
+    #: In a sentence, with what was looked at.
+    verdict = models.TextField()
+
+    class Meta:
+        verbose_name = "audit"
+        verbose_name_plural = "audit"
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_audit_verdict")]
+
+    def __str__(self) -> str:
+        return f"audit of {self.looked_at:%Y-%m-%d %H:%M}"
+
+
 class ReportQuarter(models.Model):
     """A quarter of an hour that is settled: all orders released in it are final, and final orders never change again, so
     the shift report reads this row instead of them. Written by `services.settle_quarters` alone."""

@@ -19,11 +19,13 @@ AREA_DECIMALS = 2
 
 
 def place(point: Point, address: str) -> dict[str, Any]:
-    return {"lat": point.y, "lng": point.x, "address": address}
+    lng, lat = point.coords
+    return {"lat": lat, "lng": lng, "address": address}
 
 
 def area(point: Point) -> dict[str, float]:
-    return {"lat": round(point.y, AREA_DECIMALS), "lng": round(point.x, AREA_DECIMALS)}
+    lng, lat = point.coords
+    return {"lat": round(lat, AREA_DECIMALS), "lng": round(lng, AREA_DECIMALS)}
 
 
 def contact_of(contact: OrderContact) -> dict[str, str]:

@@ -7,6 +7,7 @@ not from here are removed and rows that were changed are put right.
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 from django_q.models import Schedule
@@ -22,6 +23,8 @@ class Planned:
     minutes: int
     #: The django-q2 cluster that runs it; every cluster looks after its own schedules only.
     cluster: str
+    #: It may take so many times JOB_SECONDS; at 4 the queue would hand it out a second time (settings.Q_CLUSTER).
+    patience: int = 1
 
 
 PLANNED = (
@@ -29,6 +32,7 @@ PLANNED = (
     Planned(name="sweeps", func="dispatch.tasks.run_sweeps", minutes=1, cluster="sweeps"),
     Planned(name="erase contacts", func="dispatch.tasks.erase_contacts", minutes=60, cluster="jobs"),
     Planned(name="settle quarters", func="dispatch.tasks.settle_quarters", minutes=15, cluster="jobs"),
+    Planned(name="audit", func="dispatch.tasks.audit_history", minutes=60, cluster="jobs", patience=3),
     Planned(name="clean up", func="dispatch.tasks.clean_up", minutes=24 * 60, cluster="jobs"),
 )
 
@@ -52,6 +56,8 @@ def _rewrite(planned: Planned) -> Schedule:
     row.minutes = planned.minutes
     row.cluster = planned.cluster
     row.repeats = -1
-    row.args = row.kwargs = row.hook = row.cron = row.intended_date_kwarg = None
+    more = {"q_options": {"timeout": planned.patience * settings.JOB_SECONDS}}
+    row.kwargs = repr(more) if planned.patience > 1 else None
+    row.args = row.hook = row.cron = row.intended_date_kwarg = None
     row.save()
     return row

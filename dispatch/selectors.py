@@ -8,16 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.gis.db.models.functions import Distance, GeometryDistance
 from django.contrib.gis.geos import GEOSGeometry
-from django.contrib.gis.measure import D
 from django.db import connection
 from django.db.models import (
     BooleanField,
     Case,
     Count,
-    Exists,
-    F,
     IntegerField,
     Model,
     OuterRef,
@@ -30,6 +26,7 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 
 from dispatch.models import REFUSED, Message, Offer, OfferStatus
+from dispatch.nearest import Candidate, nearest_drivers
 from drivers.access import as_driver
 from drivers.clock import ClockTimestamp
 from drivers.errors import NotFound
@@ -37,29 +34,8 @@ from drivers.models import Driver, Presence
 from orders.lifecycle import HELD, Status
 from orders.models import Order, OrderContact
 
-#: A distance on the sphere (`<->`) and on the spheroid differ by less than this factor (flattening is 1/298; the mean
-#: sphere is off by at most 0.56 % along a meridian at the poles).
-SPHERE_SLACK = 1.007
-
 #: Messages that a driver's screen shows at most.
 MESSAGES_SHOWN = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A driver who could take an order now."""
-
-    driver_id: int
-    #: To the pickup, metres on the WGS 84 spheroid.
-    distance_m: float
-    #: Server time of the position.
-    located_at: datetime | None
-    load: int
-    capacity: int
-
-    @property
-    def room(self) -> int:
-        return self.capacity - self.load
 
 
 def live_presences() -> QuerySet[Presence]:
@@ -91,58 +67,14 @@ def with_load(drivers: QuerySet[Driver]) -> QuerySet[Driver]:
     return drivers.annotate(load=Coalesce(_loads("pk"), 0))
 
 
-def eligible_presences(order: Order) -> QuerySet[Presence]:
-    """Live drivers with room, the right vehicle, who have not declined this order and were not relieved of it."""
-    refused = Offer.objects.filter(order_id=order.pk, driver_id=OuterRef("driver_id"), status__in=REFUSED)
-    presences = live_presences().annotate(load=Coalesce(_loads(), 0)).filter(load__lt=F("driver__capacity"))
-    if order.vehicle:
-        presences = presences.filter(driver__vehicle=order.vehicle)
-    return presences.filter(~Exists(refused))
-
-
 def nearby_drivers(*, order_id: UUID, radius_km: float, limit: int | None = None) -> list[Candidate]:
-    """The eligible drivers within `radius_km` of the pickup, nearest first, ties by driver id; at most `limit`.
-
-    Distances are geodesic on the WGS 84 spheroid, and so is the ranking. Both the radius (`dwithin`) and the ranking
-    (`<->`) use the GiST index on `location`; as `<->` measures on the sphere, which may swap near ties, a few more rows
-    than asked for are read and ranked again exactly. Raises NotFound.
-    """
-    order = Order.objects.filter(pk=order_id).first()
-    if order is None:
+    """The drivers within `radius_km` of the pickup who could take the order: live, with room and the right vehicle, not
+    having declined it and not relieved of it. Nearest first by geodesics on the WGS 84 spheroid, ties by driver id; at most
+    `limit`. Raises NotFound."""
+    found = nearest_drivers({order_id: limit}, radius_km=radius_km, without=REFUSED)
+    if order_id not in found:
         raise NotFound
-    return nearby_drivers_of(order, radius_km=radius_km, limit=limit)
-
-
-def nearest_rows(order: Order, *, radius_km: float) -> QuerySet[Presence, tuple[Any, ...]]:
-    """(driver id, distance, distance on the sphere, located_at, load, capacity), nearest on the sphere first."""
-    return (
-        eligible_presences(order)
-        .filter(location__dwithin=(order.pickup, D(m=radius_km * 1000)))
-        .annotate(distance=Distance("location", order.pickup), sphere=GeometryDistance("location", order.pickup))
-        .order_by("sphere")
-        .values_list("driver_id", "distance", "sphere", "located_at", "load", "driver__capacity")
-    )
-
-
-def nearby_drivers_of(order: Order, *, radius_km: float, limit: int | None = None) -> list[Candidate]:
-    """`nearby_drivers` for an order that is at hand."""
-    rows = nearest_rows(order, radius_km=radius_km)
-    if limit is None:
-        found = list(rows)
-    else:
-        # One query as a rule: read on only while a driver beyond the rows read could still be among the nearest.
-        margin = limit + 14
-        while True:
-            found = list(rows[:margin])
-            exact = sorted(row[1].m for row in found)
-            if len(found) < margin or found[-1][2] > exact[limit - 1] * SPHERE_SLACK:
-                break
-            margin *= 4
-    ranked = sorted((row[1].m, row[0], row) for row in found)
-    return [
-        Candidate(driver_id=driver_id, distance_m=metres, located_at=row[3], load=row[4], capacity=row[5])
-        for metres, driver_id, row in ranked[:limit]
-    ]
+    return found[order_id]
 
 
 @dataclass(frozen=True, slots=True)

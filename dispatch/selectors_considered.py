@@ -12,7 +12,8 @@ from django.contrib.gis.geos import Point
 from django.db import connection
 
 from dispatch.models import OfferStatus
-from dispatch.selectors import Candidate, nearby_drivers_of
+from dispatch.nearest import Candidate, nearest_to
+from dispatch.selectors import nearby_drivers
 from drivers.clock import database_now
 from drivers.models import Driver
 from orders.models import Order
@@ -58,8 +59,9 @@ class Considered:
         }
 
 
-#: The nearest by the index, whoever they are, and then each of them is judged. Those who are off duty by their own
-#: choice are nobody's candidates and would only be in the way.
+#: The nearest by the indexes of those on duty and of those who fell silent, whoever they are, and then each of them is
+#: judged. Those who are off duty by their own choice are nobody's candidates and would only be in the way. (As in
+#: dispatch/nearest.py, ST_DWithin comes afterwards: in the walk, PostgreSQL would read everybody within the radius.)
 CONSIDERED_SQL = """
 SELECT wanted.id, near.driver_id, d.name, d.vehicle, near.metres, near.located_at,
        round(extract(epoch FROM clock_timestamp() - near.located_at))::int,
@@ -72,8 +74,21 @@ FROM ({wanted}) wanted (id, pickup, vehicle)
 CROSS JOIN LATERAL (
     SELECT p.driver_id, ST_Distance(p.location, wanted.pickup) AS metres, p.located_at,
            p.is_online AND p.last_seen > clock_timestamp() - make_interval(secs => %(live)s) AS live
-    FROM drivers_presence p
-    WHERE ST_DWithin(p.location, wanted.pickup, %(metres)s) AND (p.is_online OR p.silent_since IS NOT NULL)
+    FROM (
+        (SELECT * FROM drivers_presence on_duty
+         WHERE is_online AND location IS NOT NULL AND EXISTS (
+             SELECT FROM drivers_presence WHERE is_online AND location IS NOT NULL
+                 AND location && _ST_Expand(wanted.pickup, %(metres)s))
+         ORDER BY location <-> wanted.pickup LIMIT %(limit)s)
+        UNION ALL
+        (SELECT * FROM drivers_presence silent
+         WHERE NOT is_online AND silent_since IS NOT NULL AND location IS NOT NULL
+           AND EXISTS (
+             SELECT FROM drivers_presence WHERE NOT is_online AND silent_since IS NOT NULL AND location IS NOT NULL
+                 AND location && _ST_Expand(wanted.pickup, %(metres)s))
+         ORDER BY location <-> wanted.pickup LIMIT %(limit)s)
+    ) p
+    WHERE ST_DWithin(p.location, wanted.pickup, %(metres)s)
     ORDER BY p.location <-> wanted.pickup
     LIMIT %(limit)s
 ) near
@@ -139,7 +154,11 @@ def _sort_out(near: list[Considered], order: Order, radius_km: float) -> Candida
     free = [one for one in near if one.verdict is Verdict.ELIGIBLE]
     if len(free) < SHOWN and len(near) == LOOKED_AT:
         # Everybody near is busy: those who are not are farther than this looked.
-        farther = nearby_drivers_of(order, radius_km=radius_km, limit=SHOWN)
+        farther = (
+            nearest_to(order.pickup, vehicle=order.vehicle, radius_km=radius_km, limit=SHOWN)
+            if order._state.adding
+            else nearby_drivers(order_id=order.pk, radius_km=radius_km, limit=SHOWN)
+        )
         drivers = Driver.objects.in_bulk([candidate.driver_id for candidate in farther])
         now = database_now()
         free = [_free(drivers[one.driver_id], one, now) for one in farther if one.driver_id in drivers]

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from dispatch import services, sweeps
+from dispatch import audit, services, sweeps
 from orders import contacts, proofs
 
 
@@ -27,6 +27,10 @@ def erase_contacts() -> None:
     contacts.erase_contacts()
     proofs.erase_proofs()
     proofs.sweep_files()
+
+
+def audit_history() -> str:
+    return audit.audit_now_and_then()
 
 
 def settle_quarters() -> int:

@@ -3,6 +3,7 @@
 import pgtrigger
 from django.conf import settings
 from django.contrib.gis.db import models
+from django.contrib.postgres.indexes import GistIndex
 from knox.models import AbstractAuthToken, AuthTokenManager
 
 
@@ -53,8 +54,8 @@ class Presence(models.Model):
     """Where a driver is and whether they are on duty: the hot row, written every few seconds.
 
     A driver is *live* when `is_online` and `last_seen` is under LIVE_SECONDS old by the database's clock. Nothing but
-    `location` is indexed, so that a ping that did not move the driver stays a HOT update (fillfactor and autovacuum are
-    set in migration 0002).
+    `location` is indexed, and only of those on duty, so that a ping that did not move the driver stays a HOT update
+    (fillfactor and autovacuum are set in migration 0002) and nobody who went home is in the way of a search.
     """
 
     driver = models.OneToOneField(Driver, on_delete=models.CASCADE, primary_key=True)
@@ -65,7 +66,7 @@ class Presence(models.Model):
     #: Server time of the last sign of life, with or without a position.
     last_seen = models.DateTimeField(null=True)
     #: WGS 84 (SRID 4326) longitude, latitude.
-    location = models.PointField(geography=True, srid=4326, null=True)
+    location = models.PointField(geography=True, srid=4326, null=True, spatial_index=False)
     accuracy_m = models.FloatField(null=True)
     #: Degrees clockwise from north, 0 to 360.
     heading = models.FloatField(null=True)
@@ -77,6 +78,19 @@ class Presence(models.Model):
 
     class Meta:
         verbose_name_plural = "presence"
+        indexes = [
+            GistIndex(
+                fields=["location"],
+                condition=models.Q(is_online=True, location__isnull=False),
+                name="presence_on_duty_location",
+            ),
+            # Whom the history of a choice tells of: they are near, but nobody has heard of them.
+            GistIndex(
+                fields=["location"],
+                condition=models.Q(is_online=False, silent_since__isnull=False, location__isnull=False),
+                name="presence_silent_location",
+            ),
+        ]
         triggers = [
             # Whoever changes duty (the driver, a dispatcher, the sweep, the heartbeat that ends a silence) leaves a record.
             # The condition is all that a ping costs.

@@ -1,12 +1,14 @@
 """The one way an order changes: a guarded update and its event, together. Everything above calls these."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.contrib.gis.geos import Point
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Case, F, PositiveIntegerField, Value, When
 
 from drivers.errors import DomainError, DriverAtCapacity, DriverSuspended
 from orders.actors import Actor
@@ -14,28 +16,15 @@ from orders.errors import OrderExpired, OrderNotPending, VersionConflict
 from orders.lifecycle import Kind
 from orders.models import Order, OrderEvent
 
+#: How a point in hexadecimal EWKB becomes what the column holds.
+GEOGRAPHY = "::geography"
+EVENT_FIELDS = [field.attname for field in OrderEvent._meta.concrete_fields]
+
 
 def record(order: Order, kind: Kind, actor: Actor, data: dict[str, Any] | None = None, *, at: Any = None) -> OrderEvent:
     """Write the event of the order's present version. Raises TransactionManagementError outside a transaction."""
     _require_transaction()
-    event = _event(order, kind, actor, data or {}, at)
-    event.save(force_insert=True)
-    return event
-
-
-def _event(order: Order, kind: Kind, actor: Actor, data: dict[str, Any], at: Any) -> OrderEvent:
-    event = OrderEvent(
-        order=order,
-        version=order.version,
-        kind=kind,
-        actor_type=actor.type,
-        actor_id=actor.id,
-        actor_name=actor.name,
-        data=data,
-    )
-    if at is not None:
-        event.at = at
-    return event
+    return _record_all([order], kind, actor, {order.pk: data or {}}, at)[0]
 
 
 def change(
@@ -53,16 +42,7 @@ def change(
     if fields.get("pinned"):
         # And by which event an order came to be pinned.
         data = {**(data or {}), "pinned": True}
-    with refusals():
-        rows = Order.objects.filter(pk=order.pk, version=order.version, status=order.status).update(
-            version=order.version + 1, **fields
-        )
-    if rows != 1:
-        raise VersionConflict
-    order.version += 1
-    for name, value in fields.items():
-        setattr(order, name, value)
-    return record(order, kind, actor, data, at=at)
+    return change_all([order], kind, actor, data={order.pk: data or {}}, at=at, **fields)[0]
 
 
 def change_all(
@@ -82,34 +62,94 @@ def change_all(
     _require_transaction()
     if not orders:
         return []
-    differing = {name: {pk: values[name] for pk, values in each.items()} for name in each[orders[0].pk]} if each else {}
-    seen = {order.pk: order.version for order in orders}
     with refusals():
-        rows = Order.objects.filter(
-            pk__in=seen, version=_by_order(seen, PositiveIntegerField()), status=orders[0].status
-        ).update(
-            version=F("version") + 1,
-            **fields,
-            **{name: _by_order(values, _column(name)) for name, values in differing.items()},
-        )
+        rows = _update_all(orders, fields, each or {})
     if rows != len(orders):
         raise VersionConflict
-    events = []
     for order in orders:
         order.version += 1
         for name, value in {**fields, **(each or {}).get(order.pk, {})}.items():
             setattr(order, name, value)
-        events.append(_event(order, kind, actor, data[order.pk], at))
-    return OrderEvent.objects.bulk_create(events)
+    return _record_all(orders, kind, actor, data, at)
 
 
-def _by_order(values: Mapping[UUID, Any], field: Any) -> Case:
-    return Case(*(When(pk=pk, then=Value(value, output_field=field)) for pk, value in values.items()))
+def _update_all(orders: Sequence[Order], fields: Mapping[str, Any], each: Mapping[UUID, Mapping[str, Any]]) -> int:
+    """The guarded update; how many orders were as the caller saw them. By hand: for a thousand orders the ORM takes longer
+    to write its CASE … WHEN … than PostgreSQL to carry it out."""
+    parameters: dict[str, Any] = {
+        "ids": [order.pk for order in orders],
+        "versions": [order.version for order in orders],
+        "status": str(orders[0].status),
+    }
+    columns, types = ["id", "version"], ["%(ids)s::uuid[]", "%(versions)s::int[]"]
+    changes = ["version = o.version + 1"]
+    for name, value in fields.items():
+        column, _ = _column(name)
+        parameters[f"all_{column}"] = _stored(name, value)
+        changes.append(f"{column} = %(all_{column})s{GEOGRAPHY if isinstance(value, Point) else ''}")
+    for name in each[orders[0].pk] if each else ():
+        column, kind = _column(name)
+        parameters[f"each_{column}"] = [_stored(name, each[order.pk][name]) for order in orders]
+        columns.append(column)
+        types.append(f"%(each_{column})s::{kind}[]")
+        changes.append(f"{column} = seen.{column}")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE orders_order AS o SET {', '.join(changes)}"
+            f" FROM unnest({', '.join(types)}) AS seen ({', '.join(columns)})"
+            " WHERE o.id = seen.id AND o.version = seen.version AND o.status = %(status)s",
+            parameters,
+        )
+        return int(cursor.rowcount)
 
 
-def _column(name: str) -> Any:
-    field = Order._meta.get_field(name)
-    return getattr(field, "target_field", field)
+def _column(name: str) -> tuple[str, str]:
+    """The column of a field of Order, and its type in SQL."""
+    field: Any = Order._meta.get_field(name)
+    return field.column, field.db_type(connection)
+
+
+def _stored(name: str, value: Any) -> Any:
+    field: Any = Order._meta.get_field(name)
+    return value.hexewkb.decode() if isinstance(value, Point) else field.get_db_prep_save(value, connection)
+
+
+RECORD_ALL = """
+INSERT INTO orders_orderevent (order_id, version, kind, at, actor_type, actor_id, actor_name, data)
+SELECT order_id, version, %(kind)s, coalesce(%(at)s, now()), %(actor_type)s, %(actor_id)s, %(actor_name)s, data::jsonb
+FROM unnest(%(orders)s::uuid[], %(versions)s::int[], %(data)s::text[]) WITH ORDINALITY AS t (order_id, version, data, n)
+ORDER BY n
+RETURNING id, order_id, at, txid
+"""
+
+
+def _record_all(
+    orders: Sequence[Order], kind: Kind, actor: Actor, data: Mapping[UUID, dict[str, Any]], at: datetime | None
+) -> list[OrderEvent]:
+    """Write the event of each order's present version; at: now, if not given."""
+    with refusals(), connection.cursor() as cursor:
+        cursor.execute(
+            RECORD_ALL,
+            {
+                "kind": str(kind),
+                "at": at,
+                "actor_type": str(actor.type),
+                "actor_id": actor.id,
+                "actor_name": actor.name,
+                "orders": [order.pk for order in orders],
+                "versions": [order.version for order in orders],
+                "data": [json.dumps(data[order.pk]) for order in orders],
+            },
+        )
+        written = {order_id: (pk, moment, txid) for pk, order_id, moment, txid in cursor.fetchall()}
+    events = []
+    for order in orders:
+        pk, moment, txid = written[order.pk]
+        told = (pk, order.pk, order.version, kind, moment, actor.type, actor.id, actor.name, data[order.pk], txid)
+        event = OrderEvent.from_db("default", EVENT_FIELDS, told)
+        event.order = order
+        events.append(event)
+    return events
 
 
 def _require_transaction() -> None:

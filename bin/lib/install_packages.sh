@@ -7,18 +7,23 @@ POLICY=/usr/sbin/policy-rc.d
 NO_CLUSTER=/etc/postgresql-common/createcluster.d/baton-no-main-cluster.conf
 MARK='# baton: only while packages are being installed'
 
-redis_is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' redis-server 2>/dev/null)" = installed ]; }
+# Packages that bring a server which would start with the machine.
+SERVERS='redis-server nginx'
+
+is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
 clear_away() {
-    # Redis that came with us must not start with the machine; one that was here before keeps its ways.
-    if grep -qs '^# redis is new' "$NO_CLUSTER" && redis_is_installed; then
-        if [ -d /run/systemd/system ]; then
-            systemctl disable --quiet redis-server.service || true
-        elif command -v deb-systemd-helper >/dev/null; then
-            deb-systemd-helper disable redis-server.service >/dev/null 2>&1 || true
+    # A server that came with us must not start with the machine; one that was here before keeps its ways.
+    for server in $SERVERS; do
+        if grep -qs "^# $server is new" "$NO_CLUSTER" && is_installed "$server"; then
+            if [ -d /run/systemd/system ]; then
+                systemctl disable --quiet "$server.service" || true
+            elif command -v deb-systemd-helper >/dev/null; then
+                deb-systemd-helper disable "$server.service" >/dev/null 2>&1 || true
+            fi
+            if command -v update-rc.d >/dev/null; then update-rc.d "$server" disable >/dev/null 2>&1 || true; fi
         fi
-        if command -v update-rc.d >/dev/null; then update-rc.d redis-server disable >/dev/null 2>&1 || true; fi
-    fi
+    done
     if grep -qsF "$MARK" "$POLICY"; then rm -f "$POLICY"; fi
     if grep -qsF "$MARK" "$NO_CLUSTER"; then rm -f "$NO_CLUSTER"; fi
     # Directories that only our file was in; those of a package are not empty or belong to it.
@@ -40,8 +45,13 @@ main() {
     fi
     # And "make no cluster of your own".
     mkdir -p "${NO_CLUSTER%/*}"
-    if redis_is_installed && ! grep -qs '^# redis is new' "$NO_CLUSTER"; then redis='was here'; else redis='is new'; fi
-    printf '%s\n# redis %s\ncreate_main_cluster = false\n' "$MARK" "$redis" >"$NO_CLUSTER"
+    marks=$MARK
+    for server in $SERVERS; do
+        if is_installed "$server" && ! grep -qs "^# $server is new" "$NO_CLUSTER"; then continue; fi
+        marks="$marks
+# $server is new"
+    done
+    printf '%s\ncreate_main_cluster = false\n' "$marks" >"$NO_CLUSTER"
 
     # What an interrupted installation left half done.
     dpkg --configure -a </dev/null || echo "dpkg still has something half done; apt will say what"

@@ -8,7 +8,7 @@ done
 
 STARTED_SERVICES=
 
-# set_up [dev] [browser] [shellcheck]: brings everything to what the files of this checkout say. Each part looks first whether there
+# set_up [dev] [browser] [shellcheck] [proxy]: brings everything to what the files of this checkout say. Each part looks first whether there
 # is anything to do, so a second run is quick, and an interrupted one goes on where it stopped.
 set_up() {
     local dev='' word packages=()
@@ -56,7 +56,9 @@ end_step() {
 # here. Members of a child's process group are ours only when they work in this checkout: a number may be somebody else's by now.
 end_leftovers() {
     local name pid identity member tries
-    for name in web worker demo; do
+    for name in "$RUN"/*.pid; do
+        name=$(basename "$name" .pid)
+        [ "$name" != supervisor ] || continue
         { read -r pid identity <"$RUN/$name.pid"; } 2>/dev/null || continue
         # The number lives, but as another process: it was given out again, so no group of ours can have it.
         if [ -e "/proc/$pid" ] && [ "$(process_identity "$pid" || true)" != "$identity" ]; then continue; fi

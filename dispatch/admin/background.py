@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from django_q.models import Failure, OrmQ, Schedule, Success
 
 from dispatch.admin.shown import since
-from dispatch.models import SweepHeartbeat
+from dispatch.models import AuditVerdict, SweepHeartbeat
 from drivers.backoffice import ReadOnlyAdmin
 
 for model in (Schedule, Success, Failure, OrmQ):
@@ -68,3 +68,15 @@ class SweepHeartbeatAdmin(ReadOnlyAdmin[SweepHeartbeat]):
     @admin.display(description="standing by")
     def stood_by(self, heartbeat: SweepHeartbeat) -> SafeString | str:
         return since(heartbeat.standby_at, suffix=" ago")
+
+
+@admin.register(AuditVerdict)
+class AuditVerdictAdmin(ReadOnlyAdmin[AuditVerdict]):
+    """The rows that break a promise are shown by `manage.py audit`, which reads them anew."""
+
+    list_display = ["verdict", "looked", "seconds"]
+    fields = ["verdict", "broken", "looked_at", "seconds"]
+
+    @admin.display(description="last audit")
+    def looked(self, verdict: AuditVerdict) -> SafeString | str:
+        return since(verdict.looked_at, suffix=" ago")

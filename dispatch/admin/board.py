@@ -1,6 +1,7 @@
 """The page of the dispatcher's console: a shell and its settings. Everything that is shown there comes over the socket and
 the API, which ask for the permissions again; what a button needs is said here only so that it need not be shown."""
 
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -25,6 +26,11 @@ ABILITIES: Final = {
     "place": "orders.add_order",
     "contacts": "orders.view_ordercontact",
 }
+#: Fetched side by side at once, instead of one import after the other down a chain of eight.
+MODULES: Final = sorted(
+    f"dispatch/board/{path.name}"
+    for path in (Path(__file__).parent.parent / "static" / "dispatch" / "board").glob("*.js")
+)
 WORKER: Final = "node_modules/maplibre-gl/dist/maplibre-gl-worker.mjs"
 
 
@@ -44,6 +50,7 @@ def _render(request: HttpRequest) -> HttpResponse:
         # The page has the whole width to itself.
         "is_nav_sidebar_enabled": False,
         "board_settings": board_settings(request),
+        "board_modules": MODULES,
     }
     return TemplateResponse(request, "admin/board.html", context)
 

@@ -10,7 +10,7 @@ from dispatch import live, selectors
 from dispatch.errors import NotOffered
 from dispatch.locks import check_capacity, load_of, loads_of, lock_driver, lock_order
 from dispatch.models import Offer, OfferStatus
-from dispatch.services.offers import (
+from dispatch.services.closing import (
     close_offers_of_driver,
     close_offers_of_drivers,
     close_offers_of_order,

@@ -12,7 +12,7 @@ from dispatch import live
 from dispatch.errors import DriverAtCapacity
 from dispatch.locks import check_capacity, lock_driver, lock_order
 from dispatch.models import Offer, OfferStatus
-from dispatch.selectors import nearby_drivers_of
+from dispatch.selectors import nearby_drivers
 from dispatch.selectors_considered import considered_for
 from dispatch.services.accept import hand_over
 from dispatch.services.carry import give_back
@@ -189,7 +189,7 @@ def assign_order_to_nearest(*, order_id: UUID, actor: Actor, version: int | None
         return assign_order(order_id=order_id, driver_id=0, actor=actor, version=version)
     radius_km = max(settings.ASSIGN_RADII_KM)
     refusal: DomainError = DriverOffline(within_km=radius_km)
-    for candidate in nearby_drivers_of(order, radius_km=radius_km, limit=5):
+    for candidate in nearby_drivers(order_id=order.pk, radius_km=radius_km, limit=5):
         try:
             return assign_order(
                 order_id=order_id, driver_id=candidate.driver_id, actor=actor, version=version, how="nearest"

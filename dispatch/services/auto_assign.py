@@ -1,7 +1,8 @@
 """Orders that nobody accepted in time are assigned by the system, all that are due together."""
 
+import itertools
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,11 +12,11 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
-from dispatch.candidates import Free, Room, free_drivers, nearest_free_drivers
 from dispatch.locks import loads_of, lock_available_drivers, lock_available_orders
 from dispatch.matching import match_orders
 from dispatch.models import REFUSED, Offer
-from dispatch.selectors import Candidate, live_presences
+from dispatch.nearest import Candidate, FreeDrivers, nearest_drivers
+from dispatch.selectors import live_presences
 from dispatch.selectors_considered import Considered, considered_for
 from dispatch.services.accept import Handover, hand_over_all
 from dispatch.services.batches import together
@@ -51,11 +52,13 @@ def auto_assign() -> int:
     )
     waiting = list(due.values_list("pk", "version")[:ASSIGN_AT_MOST])
     assigned = 0
+    free = FreeDrivers()
     for start in range(0, len(waiting), ASSIGN_BATCH):
         batch = dict(waiting[start : start + ASSIGN_BATCH])
         # Again as long as it helps: many orders from one place compete for the same nearest candidates.
-        while batch and (done := _assign_batch(batch)):
+        while batch and (done := _assign_batch(batch, free)):
             assigned += len(done)
+            free = FreeDrivers()
             batch = {pk: version for pk, version in batch.items() if pk not in done}
             if time.monotonic() - began > ASSIGN_SECONDS:
                 return assigned
@@ -67,21 +70,21 @@ def _orders_left_to_us() -> QuerySet[Order]:
     return orders_on_offer().filter(pinned=False)
 
 
-def _assign_batch(versions: Mapping[UUID, int]) -> set[UUID]:
+def _assign_batch(versions: Mapping[UUID, int], free: FreeDrivers) -> set[UUID]:
     """Those of the orders that were assigned; candidates are looked up before anything is locked."""
-    free = free_drivers()
-    found = nearest_free_drivers(
+    nearest = nearest_drivers(
         dict.fromkeys(versions, CANDIDATES_WEIGHED),
-        free,
         radius_km=max(settings.ASSIGN_RADII_KM),
         without=REFUSED,
+        free=free,
     )
+    found = {pk: candidates for pk, candidates in nearest.items() if candidates}
     # For the history: who was nearer, and could not have it.
     near = considered_for(found, radius_km=max(settings.ASSIGN_RADII_KM), limit=NEAREST_JUDGED)
     done: set[UUID] = set()
 
     def assign(order_ids: Sequence[UUID]) -> None:
-        done.update(_assign_together({pk: versions[pk] for pk in order_ids}, found, free, near))
+        done.update(_assign_together({pk: versions[pk] for pk in order_ids}, found, near))
 
     together(assign, sorted(found))
     return done
@@ -98,7 +101,6 @@ class Match:
 def _assign_together(
     versions: Mapping[UUID, int],
     found: Mapping[UUID, Sequence[Candidate]],
-    free: Free,
     near: Mapping[UUID, Sequence[Considered]],
 ) -> set[UUID]:
     """Assign those of the orders that are still as they were seen (`versions`), to candidates who still have room."""
@@ -107,7 +109,7 @@ def _assign_together(
         orders = {order.pk: order for order in lock_available_orders(still_due) if order.version == versions[order.pk]}
         refused = set(Offer.objects.filter(order__in=orders, status__in=REFUSED).values_list("order_id", "driver_id"))
         candidates = {pk: [c for c in found[pk] if (pk, c.driver_id) not in refused] for pk in orders}
-        rooms = _Rooms(free.rooms)
+        rooms = _Rooms(itertools.chain.from_iterable(candidates.values()))
         matches = _match(orders, candidates, rooms)
         now = database_now()
         handovers = [
@@ -123,8 +125,8 @@ class _Rooms:
     """How many more orders each candidate can take: a first look for all of them, exact for those who are locked. Only
     drivers who are about to get an order are locked."""
 
-    def __init__(self, seen: Mapping[int, Room]) -> None:
-        self.left = {driver_id: room.left for driver_id, room in seen.items()}
+    def __init__(self, seen: Iterable[Candidate]) -> None:
+        self.left = {candidate.driver_id: candidate.room for candidate in seen}
         self.drivers: dict[int, Driver] = {}
         #: Somebody else was at work on them.
         self.busy: set[int] = set()

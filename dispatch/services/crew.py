@@ -10,7 +10,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 
 from dispatch import live
 from dispatch.locks import load_of, lock_driver
-from dispatch.services.offers import close_offers_of_driver
+from dispatch.services.closing import close_offers_of_driver
 from drivers import services as drivers
 from drivers.clock import database_now
 from drivers.errors import Invalid, NotFound

@@ -9,7 +9,7 @@ from django.db import transaction
 from dispatch import live
 from dispatch.locks import lock_driver
 from dispatch.selectors import FeedState, feed_states
-from dispatch.services.offers import close_offers_of_driver, close_offers_of_drivers
+from dispatch.services.closing import close_offers_of_driver, close_offers_of_drivers
 from drivers import services as drivers
 from drivers.clock import ClockTimestamp, database_now
 from drivers.models import DeviceToken, Driver, Presence, PushSubscription

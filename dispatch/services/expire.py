@@ -9,14 +9,14 @@ from django.db.models import QuerySet
 from dispatch import live
 from dispatch.locks import lock_available_orders
 from dispatch.services.batches import together
-from dispatch.services.offers import close_offers_of_orders
+from dispatch.services.closing import close_offers_of_orders
 from drivers.clock import ClockTimestamp, database_now
 from orders import changes
 from orders.actors import SYSTEM
 from orders.lifecycle import Kind, Status
 from orders.models import Order
 
-EXPIRE_BATCH = 200
+EXPIRE_BATCH = 500
 
 
 def expire_orders() -> int:

@@ -8,7 +8,8 @@ from django.db import IntegrityError, transaction
 
 from dispatch import live
 from dispatch.locks import lock_order
-from dispatch.services.offers import close_offers_of_order, offer_to_nearby, revise_offers
+from dispatch.services.closing import close_offers_of_order
+from dispatch.services.offers import offer_to_nearby, revise_offers
 from drivers.clock import database_now
 from drivers.errors import Invalid, NotFound
 from orders import changes

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import accumulate
 from uuid import UUID
 
 from django.conf import settings
@@ -9,10 +10,10 @@ from django.db import connection, transaction
 from django.db.models import Count, QuerySet
 
 from dispatch import live
-from dispatch.candidates import free_drivers, nearest_free_drivers
-from dispatch.locks import lock_available_offers, lock_available_orders, lock_order
+from dispatch.locks import lock_available_orders, lock_order
 from dispatch.models import REFUSED, Offer, OfferStatus
-from dispatch.selectors import Candidate, nearby_drivers_of
+from dispatch.nearest import Candidate, FreeDrivers, near_among, nearest_drivers
+from dispatch.selectors import nearby_drivers
 from dispatch.services.batches import together
 from dispatch.services.push import push_later
 from drivers.clock import ClockTimestamp, database_now
@@ -49,27 +50,43 @@ def offer_orders(*, order_ids: Sequence[UUID] | None = None, after: UUID | None 
     else:
         on_from = orders.filter(pk__gt=after) if after is not None else orders
         batch = list(on_from.values_list("pk", flat=True)[:OFFER_BATCH])
-    free = free_drivers() if batch else None
-    if free is None or not free.rooms:
-        return None
     open_to = _open_counts(batch)
-    wanted: dict[UUID, int] = {}
+    wanted = {pk: count for pk in batch if (count := settings.OFFER_FANOUT - open_to.get(pk, 0)) > 0}
+    looked_up_to, all_done = _offer_missing(wanted, bounded=order_ids is None)
+    if order_ids is not None:
+        return None
+    if not all_done:
+        return looked_up_to
+    return batch[-1] if len(batch) == OFFER_BATCH else None
+
+
+def _offer_missing(wanted: Mapping[UUID, int], *, bounded: bool) -> tuple[UUID | None, bool]:
+    """Offer each order to so many more drivers; bounded: until OFFERS_AT_ONCE are made. How far it came, and whether that
+    is all."""
+    free = FreeDrivers()
     budget = OFFERS_AT_ONCE
-    resume = batch[-1] if order_ids is None and len(batch) == OFFER_BATCH else None
-    for order_id in batch:
-        wanted[order_id] = max(0, min(settings.OFFER_FANOUT - open_to.get(order_id, 0), len(free.rooms)))
-        budget -= wanted[order_id]
-        if order_ids is None and budget <= 0:
-            resume = order_id
-            break
-    missing = nearest_free_drivers(
-        {order_id: count for order_id, count in wanted.items() if count},
-        free,
+    rest = list(wanted)
+    done: UUID | None = None
+    while rest and (budget > 0 or not bounded):
+        # As many orders at a time as could use up the budget.
+        totals = accumulate(wanted[pk] for pk in rest)
+        count = next((n for n, total in enumerate(totals, 1) if total >= budget), len(rest))
+        budget -= _offer_to_nearest({pk: wanted[pk] for pk in rest[:count]}, free)
+        done, rest = rest[count - 1], rest[count:]
+    return done, not rest
+
+
+def _offer_to_nearest(wanted: Mapping[UUID, int], free: FreeDrivers) -> int:
+    """How many drivers were found for the orders, all together."""
+    nearest = nearest_drivers(
+        wanted,
         radius_km=settings.OFFER_RADIUS_KM,
         without=[OfferStatus.OPEN, *REFUSED],
+        free=free,
     )
+    missing = {pk: candidates for pk, candidates in nearest.items() if candidates}
     together(lambda ids: _offer(ids, missing), sorted(missing))
-    return resume
+    return sum(map(len, missing.values()))
 
 
 def _offer(order_ids: Sequence[UUID], candidates: Mapping[UUID, Sequence[Candidate]]) -> None:
@@ -88,7 +105,7 @@ def offer_to_nearby(order: Order) -> int:
     now = database_now()
     if order.release_at > now or order.expires_at <= now or order.expired:
         return 0
-    nearest = nearby_drivers_of(order, radius_km=settings.OFFER_RADIUS_KM, limit=settings.OFFER_FANOUT)
+    nearest = nearby_drivers(order_id=order.pk, radius_km=settings.OFFER_RADIUS_KM, limit=settings.OFFER_FANOUT)
     return make_offers([(order, nearest)]) if nearest else 0
 
 
@@ -158,7 +175,8 @@ def revise_offers(order: Order, changed: Collection[str], *, now: datetime) -> N
         .values_list("driver_id", "distance_m")
     )
     if WHO_IS_NEAR.intersection(changed) and shown:
-        near = {c.driver_id: c.distance_m for c in nearby_drivers_of(order, radius_km=settings.OFFER_RADIUS_KM)}
+        still = near_among(shown, order_id=order.pk, radius_km=settings.OFFER_RADIUS_KM)
+        near = {candidate.driver_id: candidate.distance_m for candidate in still}
         gone = sorted(shown.keys() - near.keys())
         Offer.objects.filter(order=order, driver_id__in=gone, status=OfferStatus.OPEN).update(
             status=OfferStatus.LAPSED, closed_at=now, closed_reason="order_corrected"
@@ -176,53 +194,6 @@ UPDATE dispatch_offer AS offer SET distance_m = t.distance_m
 FROM unnest(%(drivers)s::bigint[], %(distances)s::float8[]) AS t (driver_id, distance_m)
 WHERE offer.order_id = %(order)s AND offer.driver_id = t.driver_id AND offer.status = 'open'
 """
-
-
-def close_offers_of_order(order: Order, reason: str, *, now: datetime, holder_id: int | None = None) -> None:
-    """The order left the market: every open offer lapses. `holder_id`, who now holds it, needs no telling."""
-    close_offers_of_orders([order], reason, now=now, holders={} if holder_id is None else {order.pk: holder_id})
-
-
-def close_offers_of_orders(
-    orders: Sequence[Order], reason: str, *, now: datetime, holders: Mapping[UUID, int] | None = None
-) -> None:
-    """`close_offers_of_order` for many locked orders; `holders` is order id → driver id."""
-    closed = Offer.objects.filter(order__in=orders, status=OfferStatus.OPEN)
-    lost: dict[UUID, list[int]] = {}
-    for order_id, driver_id in closed.order_by("order_id", "driver_id").values_list("order_id", "driver_id"):
-        lost.setdefault(order_id, []).append(driver_id)
-    if not lost:
-        return
-    closed.update(status=OfferStatus.LAPSED, closed_at=now, closed_reason=reason)
-    for order in orders:
-        holder_id = (holders or {}).get(order.pk)
-        live.offers_closed(order.pk, order.version, [d for d in lost.get(order.pk, []) if d != holder_id], reason)
-
-
-def close_offers_of_driver(driver_id: int, reason: str, *, now: datetime) -> None:
-    """The driver left the market (no room, off duty, suspended): their open offers lapse.
-
-    Offers of other orders are not ours to wait for (dispatch/locks.py, rule 3): one that is locked right now is being
-    closed or answered by somebody else, and the check under the lock decides whatever is left.
-    """
-    close_offers_of_drivers([driver_id], reason, now=now)
-
-
-def close_offers_of_drivers(driver_ids: Sequence[int], reason: str, *, now: datetime) -> None:
-    """`close_offers_of_driver` for many; each order is told of once."""
-    if not driver_ids:
-        return
-    offers = lock_available_offers(Offer.objects.filter(driver_id__in=driver_ids))
-    if not offers:
-        return
-    Offer.objects.filter(pk__in=[offer.id for offer in offers], status=OfferStatus.OPEN).update(
-        status=OfferStatus.LAPSED, closed_at=now, closed_reason=reason
-    )
-    lost: dict[tuple[UUID, int], list[int]] = {}
-    for offer in offers:
-        lost.setdefault((offer.order_id, offer.version), []).append(offer.driver_id)
-    for (order_id, version), drivers in lost.items():
-        live.offers_closed(order_id, version, drivers, reason)
 
 
 def reoffer_order(*, order_id: UUID, actor: Actor, seconds: int | None = None, version: int | None = None) -> Order:

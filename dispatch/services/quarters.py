@@ -23,7 +23,7 @@ WITH open_now AS (
 )
 SELECT quarter
 FROM generate_series((SELECT date_bin('15 minutes', release_at, 'epoch') FROM orders_order ORDER BY created_at, id LIMIT 1),
-                     now() - interval '15 minutes' - %s, interval '15 minutes') quarter
+                     now() - interval '15 minutes' - make_interval(secs => %s), interval '15 minutes') quarter
 WHERE NOT EXISTS (SELECT FROM dispatch_reportquarter q WHERE q.starts_at = quarter)
   AND NOT EXISTS (SELECT FROM open_now o WHERE o.starts_at = quarter)
 ORDER BY quarter DESC LIMIT %s
@@ -31,7 +31,7 @@ ORDER BY quarter DESC LIMIT %s
 #: Settled, and not what it was any more. Final orders cannot change, so there can only be more of them, or one that is open.
 TO_RECOUNT = """
 DELETE FROM dispatch_reportquarter q
-WHERE q.starts_at >= now() - %s AND q.orders <> (
+WHERE q.starts_at >= now() - make_interval(secs => %s) AND q.orders <> (
     SELECT count(*) FROM orders_order o
     WHERE o.release_at >= q.starts_at AND o.release_at < q.starts_at + interval '15 minutes'
 )
@@ -62,9 +62,9 @@ def settle_quarters() -> int:
     """
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         by_index(cursor)
-        cursor.execute(TO_RECOUNT, [RECOUNTED])
+        cursor.execute(TO_RECOUNT, [RECOUNTED.total_seconds()])
     with connection.cursor() as cursor:
-        cursor.execute(TO_SETTLE, [GRACE, SETTLED_AT_ONCE])
+        cursor.execute(TO_SETTLE, [GRACE.total_seconds(), SETTLED_AT_ONCE])
         quarters: list[datetime] = [row[0] for row in cursor.fetchall()]
     return sum(_settle(quarters[first : first + BATCH]) for first in range(0, len(quarters), BATCH))
 
@@ -73,4 +73,4 @@ def _settle(quarters: list[datetime]) -> int:
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         by_index(cursor)
         cursor.execute(SETTLE, {"quarters": quarters, **in_spans((quarter, quarter + QUARTER) for quarter in quarters)})
-        return cursor.rowcount
+        return int(cursor.rowcount)

@@ -17,7 +17,8 @@ from dispatch.locks import check_capacity, lock_driver, lock_order
 from dispatch.models import REFUSED, Offer, OfferStatus, Undo
 from dispatch.services.accept import hand_over
 from dispatch.services.carry import fresh_deadlines, give_back
-from dispatch.services.offers import close_offers_of_order, offer_to_nearby, reopen
+from dispatch.services.closing import close_offers_of_order
+from dispatch.services.offers import offer_to_nearby, reopen
 from drivers.clock import database_now
 from drivers.errors import DriverSuspended, NotFound
 from orders import changes

@@ -115,6 +115,7 @@ def test_no_page_of_the_back_office_makes_the_browser_complain(page: Page, compl
         "django_q/failure/",
         "django_q/ormq/",
         "dispatch/sweepheartbeat/",
+        "dispatch/auditverdict/",
         "axes/accessattempt/",
         "otp_totp/totpdevice/",
         "second-factor/",

@@ -1,10 +1,13 @@
+from datetime import timedelta
 from io import StringIO
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from dispatch import audit, services
+from dispatch import audit, services, tasks
+from dispatch.models import AuditVerdict
+from drivers.clock import database_now
 from drivers.models import Driver
 from orders.models import Order
 from tests import cast
@@ -82,6 +85,45 @@ def test_the_command_shows_the_rows_and_exits_with_1(alice: Driver) -> None:
     )
     assert lines[broken + 3].strip() == "… and 1 more"
     assert lines[-1].startswith("Audit BROKEN: rows_equal_their_history (over 3 orders")
+
+
+def test_the_hourly_audit_keeps_its_verdict_and_says_when_a_promise_is_broken(alice: Driver) -> None:
+    cast.order()
+    assert tasks.audit_history().startswith("clean: ")
+    first = AuditVerdict.objects.get()
+    assert (first.broken, first.verdict[:7]) == ([], "clean: ")
+    with rig.without_triggers():
+        Order.objects.update(version=7)
+    # As if it had been long ago enough for what it cost.
+    AuditVerdict.objects.update(seconds=0)
+
+    tasks.audit_history()
+
+    second = AuditVerdict.objects.get()
+    assert second.broken == ["rows_equal_their_history"]
+    assert second.verdict.startswith("BROKEN: rows_equal_their_history")
+    assert second.looked_at > first.looked_at
+
+
+def test_an_audit_that_took_long_is_not_repeated_soon(alice: Driver) -> None:
+    tasks.audit_history()
+    AuditVerdict.objects.update(seconds=20, looked_at=database_now() - timedelta(hours=1))
+    before = AuditVerdict.objects.get().looked_at
+
+    assert tasks.audit_history() == "not yet again: the last one took 20.0 s"
+    assert AuditVerdict.objects.get().looked_at == before
+
+    AuditVerdict.objects.update(looked_at=database_now() - timedelta(seconds=4001))
+    assert tasks.audit_history().startswith("clean: ")
+
+
+def test_the_command_keeps_its_verdict_only_when_asked(alice: Driver) -> None:
+    call_command("audit", stdout=StringIO())
+    assert not AuditVerdict.objects.exists()
+
+    call_command("audit", "--keep", stdout=StringIO())
+
+    assert AuditVerdict.objects.get().broken == []
 
 
 def test_the_audit_can_write_nothing(alice: Driver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,4 @@
+import math
 from datetime import timedelta
 from typing import Any
 
@@ -6,9 +7,9 @@ from django.conf import settings as now_settings
 from django.test import Client
 
 from dispatch import services
-from dispatch.models import SweepHeartbeat
+from dispatch.models import AuditVerdict, SweepHeartbeat
 from drivers import redisdb
-from drivers.clock import ClockTimestamp
+from drivers.clock import ClockTimestamp, database_now
 from drivers.models import Driver
 from tests import cast
 from tests.dispatch.api.callers import problem
@@ -113,6 +114,24 @@ def test_metrics_count_what_is_there(client: Client, alice: Driver, bob: Driver)
     services.expire_orders()
     assert gauges(client)['baton_orders{status="expired"}'] == 1
     assert gauges(client)["baton_oldest_overdue_seconds"] == 0
+
+
+def test_metrics_tell_of_the_last_audit(client: Client, alice: Driver) -> None:
+    swept(1)
+    never = gauges(client)
+    assert math.isnan(never["baton_audit_broken_checks"])
+    assert math.isnan(never["baton_audit_age_seconds"])
+    AuditVerdict.objects.create(
+        looked_at=database_now() - timedelta(minutes=5),
+        seconds=1.0,
+        broken=["moves_are_legal", "x"],
+        verdict="BROKEN: …",
+    )
+
+    found = gauges(client)
+
+    assert found["baton_audit_broken_checks"] == 2
+    assert 300 <= found["baton_audit_age_seconds"] < 305
 
 
 def test_metrics_are_for_this_machine(alice: Driver) -> None:

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -12,7 +11,7 @@ from django.db import connection, connections, transaction
 from geographiclib.geodesic import Geodesic
 
 from dispatch import services
-from dispatch.selectors import nearby_drivers, nearest_rows
+from dispatch.selectors import nearby_drivers
 from drivers import services as driver_services
 from drivers.errors import NotFound
 from drivers.models import Driver, Presence, Vehicle
@@ -164,19 +163,6 @@ def test_only_who_could_take_it_is_found(alice: Driver) -> None:
     services.decline_order(order_id=order.pk, driver_id=unwilling.pk)
 
     assert [c.driver_id for c in nearby_drivers(order_id=order.pk, radius_km=5)] == [alice.pk]
-
-
-@pytest.mark.django_db
-def test_the_position_index_serves_both_the_radius_and_the_ranking(fleet: dict[int, int]) -> None:
-    for batch in moments():
-        heartbeats(batch, fleet)
-    order = cast.order(pickup=Place(*cast.UNION_SQUARE))
-    with connection.cursor() as cursor:
-        # What serves 20,000 drivers, asked of 484 whom nobody has counted yet.
-        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off")
-    plan: Any = nearest_rows(order, radius_km=5).explain()
-    assert "Index Scan using drivers_presence_location" in plan
-    assert "Order By: (location <->" in plan
 
 
 @pytest.mark.django_db

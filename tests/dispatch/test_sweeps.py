@@ -1,3 +1,4 @@
+import ast
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -314,6 +315,9 @@ def test_schedules_are_what_the_code_says(settings: Any) -> None:
 
     rows = Schedule.objects.order_by("name").values_list("name", "func", "minutes", "cluster", "schedule_type")
     assert list(rows) == sorted((p.name, p.func, p.minutes, p.cluster, Schedule.MINUTES) for p in PLANNED)
+    assert all(p.patience * settings.JOB_SECONDS < settings.Q_CLUSTER["retry"] for p in PLANNED)
+    audit = Schedule.objects.get(name="audit")
+    assert ast.literal_eval(audit.kwargs) == {"q_options": {"timeout": 3 * settings.JOB_SECONDS}}
     assert {p.cluster for p in PLANNED} <= {settings.Q_CLUSTER["name"], *settings.Q_CLUSTER["ALT_CLUSTERS"]}
 
 

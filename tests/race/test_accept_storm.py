@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.test import override_settings
 
-from benchmarks.accept_storm import make_drivers, storm
+from benchmarks.stampede import make_drivers, storm
 from dispatch import services
 from dispatch.models import Offer
 from drivers.models import DeviceToken, Driver

@@ -13,7 +13,7 @@ PORT=$((18000 + RANDOM % 2000))
 FOREIGN=()
 
 scenarios=(first_run second_run already_up taken_port one_service crashes killed_supervisor killed_at_random two_at_once
-    stale_pid_files leaves_others_alone broken_application)
+    stale_pid_files leaves_others_alone broken_application backups)
 [ "$(id -u)" != 0 ] || scenarios+=(full_disk missing_sudo)
 [ $# -eq 0 ] || scenarios=("$@")
 
@@ -164,6 +164,66 @@ broken_application() {
     local status=$?
     mv "$COPY/config/asgi.away" "$COPY/config/asgi.py"
     return $status
+}
+
+# Every row of every table, in one number.
+contents() {
+    local tables
+    tables=$(as_superuser -c "SELECT string_agg(format('SELECT %L, count(*), sum(hashtextextended(t::text, 0)) FROM %I t', relname, relname), ' UNION ALL ' ORDER BY relname) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
+    as_superuser -c "$tables" | sort | sha256sum
+}
+databases() { as_superuser -c "SELECT datname FROM pg_database ORDER BY 1"; }
+as_superuser() {
+    (
+        . "$COPY/bin/lib/setup.sh" && trap - ERR && know_services && find_postgres && superuser_psql -d baton -At "$@"
+    )
+}
+simulate() { "$COPY/bin/manage" simulate --drivers 5 --orders-per-minute 120 --seconds "$1" --prefix "$2" >>"$PLACE/simulated" 2>&1; }
+refused_unchanged() {
+    refused "$COPY/bin/restore" "$@" >"$OUT" 2>&1 && one_line && expect [ "$(contents)" = "$before" ] && expect [ "$(databases)" = "$there" ]
+}
+refill_manifest() {
+    # refill_manifest BACKUP SED NEW: the same backup with another manifest.
+    rm -rf "$PLACE/parts" && mkdir "$PLACE/parts" && tar -xf "$1" -C "$PLACE/parts" && sed -i "$2" "$PLACE/parts/manifest" &&
+        tar -cf "$3" -C "$PLACE/parts" manifest database.dump media.tar
+}
+
+backups() {
+    local during=$PLACE/during.tar quiet=$PLACE/quiet.tar quiet_contents other before there kept simulation
+    up || return 1
+    # While it is written to: one moment, so the audit that bin/restore makes finds it whole.
+    simulate 12 a &
+    simulation=$!
+    until [ "$(as_superuser -c 'SELECT count(*) > 5 FROM orders_orderevent')" = t ]; do sleep 0.5; done
+    "$COPY/bin/backup" "$during" >"$OUT" 2>&1 && says "backup of" && wait "$simulation" || return 1
+    refused "$COPY/bin/backup" "$during" >"$OUT" 2>&1 && one_line && says "nothing is overwritten" || return 1
+    # Quiet: then every row can be compared. What was stopped before stays stopped.
+    "$COPY/bin/service" stop web worker >>"$OUT" 2>&1 && mkdir -p "$COPY/.local/media/proofs" && echo picture >"$COPY/.local/media/proofs/one" || return 1
+    quiet_contents=$(contents)
+    "$COPY/bin/backup" "$quiet" >>"$OUT" 2>&1 || return 1
+    "$COPY/bin/service" start web worker >>"$OUT" 2>&1 && simulate 5 b && "$COPY/bin/service" stop web worker >>"$OUT" 2>&1 || return 1
+    rm "$COPY/.local/media/proofs/one"
+    before=$(contents) there=$(databases)
+    expect [ "$before" != "$quiet_contents" ] || return 1
+    # Cut short in the middle and at the very beginning; one bit wrong; something else; from tomorrow.
+    head -c "$(($(stat -c %s "$quiet") / 2))" "$quiet" >"$PLACE/middle.tar"
+    head -c 300 "$quiet" >"$PLACE/beginning.tar"
+    cp "$quiet" "$PLACE/bit.tar" && printf 'x' | dd of="$PLACE/bit.tar" bs=1 seek=100000 conv=notrunc status=none
+    refill_manifest "$quiet" 's/^end$/migration orders.9999_of_tomorrow\nend/' "$PLACE/newer.tar"
+    tar -cf "$PLACE/other.tar" -C "$PLACE/parts" database.dump
+    for other in middle bit; do refused_unchanged "$PLACE/$other.tar" && says "damaged or cut short" || return 1; done
+    for other in beginning other; do refused_unchanged "$PLACE/$other.tar" && says "no backup of bin/backup" || return 1; done
+    refused_unchanged "$PLACE/newer.tar" && says "newer Baton.*9999_of_tomorrow" || return 1
+    refused_unchanged "$COPY/README.md" && refused_unchanged --undo baton && refused_unchanged "$PLACE/absent.tar" || return 1
+    # And the whole one.
+    "$COPY/bin/restore" "$quiet" >"$OUT" 2>&1 && says "Event feed" && kept=$(grep -o 'baton_before_restore_[0-9TZ]*$' "$OUT" | head -n 1) || return 1
+    expect grep -q picture "$COPY/.local/media/proofs/one" && refused "$COPY/bin/service" status web >/dev/null && expect [ "$(contents)" = "$quiet_contents" ] || return 1
+    "$COPY/bin/restore" --undo "$kept" >>"$OUT" 2>&1 && expect [ "$(contents)" = "$before" ] || return 1
+    kept=$(grep -o 'kept as baton_before_restore_[0-9TZ]*$' "$OUT" | tail -n 1)
+    "$COPY/bin/restore" --undo "${kept#kept as }" >>"$OUT" 2>&1 && expect [ "$(contents)" = "$quiet_contents" ] || return 1
+    "$COPY/bin/service" start web worker >>"$OUT" 2>&1 && becomes readyz 200 || return 1
+    # Under the running stack, from the backup that was taken under writes.
+    "$COPY/bin/restore" "$during" >"$OUT" 2>&1 && answers && becomes readyz 200 && "$COPY/bin/manage" audit >>"$OUT" 2>&1 && down
 }
 
 full_disk() {

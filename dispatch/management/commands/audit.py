@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from dispatch.audit import audit
+from dispatch.audit import audit, keep
 
 
 class Command(BaseCommand):
@@ -16,9 +16,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--rows", type=int, default=20, metavar="N", help="rows shown per check (default 20)")
+        parser.add_argument(
+            "--keep",
+            action="store_true",
+            help="keep the verdict for /metrics and the front page, as the hourly audit does; the only thing written",
+        )
 
     def handle(self, **options: Any) -> None:
         report = audit(rows_per_check=max(1, options["rows"]))
+        if options["keep"]:
+            keep(report)
         for outcome in report.outcomes:
             if not outcome.broken:
                 self.stdout.write(f"ok      {outcome.check.sentence}")

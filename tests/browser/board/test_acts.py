@@ -28,6 +28,7 @@ def test_an_order_is_assigned_with_the_keyboard_alone(open_board: Open, dora: An
     order = cast.order(reference="A-1")
     page = open_board(dora)
     expect(row(page, "A-1")).to_be_visible()
+    expect(area(page, "Needs attention")).to_contain_text("Nothing needs you.")
 
     page.keyboard.press("ArrowDown")
     expect(row(page, "A-1")).to_be_focused()
@@ -109,6 +110,8 @@ def test_an_expired_order_is_offered_again(open_board: Open, dora: Any) -> None:
 
     expect(toast(page)).to_contain_text("A-1: offered again.")
     expect(row(page, "A-1")).to_be_visible()
+    # The last row of its list is dealt with: the keyboard goes on in the next.
+    expect(row(page, "A-1")).to_be_focused()
     again = fresh(order)
     assert (again.status, again.expired) == ("pending", False)
 
@@ -166,6 +169,28 @@ def test_a_driver_is_put_off_duty_and_written_to(open_board: Open, dora: Any, co
     assert complaints == []
 
 
+def test_the_drivers_of_many_orders_are_written_to_and_put_off_duty_at_once(open_board: Open, dora: Any) -> None:
+    names = ("alice", "bob")
+    for name in names:
+        driver = cast.driver(name, at=cast.FERRY_BUILDING)
+        order = cast.order(reference=f"for {name}")
+        services.assign_order(order_id=order.pk, driver_id=driver.pk, actor=cast.DISPATCHER)
+    page = open_board(dora)
+    for name in names:
+        row(page, f"for {name}", "In progress").locator(".pick").click()
+
+    chosen(page).get_by_role("button", name="Message").click()
+    page.get_by_label("Message", exact=True).fill("Rain ahead")
+    page.keyboard.press("Enter")
+    expect(toast(page)).to_contain_text("2 of 2 messaged.")
+    assert Message.objects.filter(text="Rain ahead").count() == 2
+
+    page.keyboard.press("o")
+    page.get_by_role("dialog", name="Duty of 2 drivers").get_by_role("button", name="Change").click()
+    expect(toast(page)).to_contain_text("2 of 2 changed.")
+    assert not Presence.objects.filter(is_online=True).exists()
+
+
 def test_a_pinned_order_says_so_and_has_no_countdown_to_auto_assignment(open_board: Open, dora: Any) -> None:
     order = cast.order(reference="A-1")
     page = open_board(dora)
@@ -186,6 +211,7 @@ def test_a_bulk_act_says_what_became_of_each_row_and_tries_only_the_failed_ones_
     orders = [cast.order(reference=name) for name in ("A-1", "A-2", "A-3")]
     page = open_board(dora)
     expect(row(page, "A-3")).to_be_visible()
+    expect(area(page, "Needs attention")).to_contain_text("Nothing needs you.")
 
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Control+a")

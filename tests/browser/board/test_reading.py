@@ -75,6 +75,7 @@ def test_rows_are_moved_through_and_selected_with_the_keyboard(open_board: Open,
         cast.order(reference=name)
     page = open_board(dora)
     expect(row(page, "A-3")).to_be_visible()
+    expect(area(page, "Needs attention")).to_contain_text("Nothing needs you.")
 
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Shift+ArrowDown")

@@ -84,11 +84,11 @@ class World:
             if receipt[:2] != (order_id, verb):
                 return _problem(422, "idempotency_mismatch")
             return 200, "replayed", self._shown(order_id, order, driver, receipt[2])
-        before = order.status
+        before = (order.status, driver in order.declined)
         refusal = self._carry_out(driver, order, verb)
         if refusal:
             return _problem(*refusal)
-        if order.status != before or verb == "decline":
+        if (order.status, driver in order.declined) != before:
             order.version += 1
             self.effects[order_id, verb] += 1
         self.receipts[driver, action_id] = (order_id, verb, order.version)

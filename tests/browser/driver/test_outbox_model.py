@@ -224,9 +224,7 @@ MISTAKES = {
         'type.startsWith("application/json") && data !== undefined',
         "true",
     ),
-    "a full disk swallows taps": Mistake(
-        "outbox.js", "if (!unstored.some((one) => isSame(one, act))) unstored.push(act);", ""
-    ),
+    "a full disk swallows taps": Mistake("outbox.js", "          unstored.push(act);", ""),
     "bad news is not written down": Mistake("outbox.js", "if (!done.notice) return;", "if (done.notice) return;"),
     "a nervous thumb taps twice": Mistake("outbox.js", "if (!twin) await", "await"),
 }

@@ -17,7 +17,8 @@ from tests.proxy import Proxy
 pytestmark = pytest.mark.browser
 
 DAYS = int(os.environ.get("BATON_OUTBOX_DAYS", "4"))
-LIVES = (
+Life = tuple[tuple[str, list[Any]], ...]
+LIVES: tuple[Life, ...] = (
     (("accept", []), ("pickUp", []), ("deliver", [{"kind": "none"}])),
     (("accept", []), ("pickUp", [])),
     (("decline", []),),

@@ -52,6 +52,7 @@ def test_the_whole_day_of_a_driver(on_duty: Phone) -> None:
         "name": "Carol Customer",
         "phone": "+1 415 555 0100",
         "notes": "Ring twice",
+        "has_pin": False,
     }
     on_duty.do("pickUp", key)
     on_duty.sees(lambda state: statuses(state) == ["picked_up"], "picked up")
@@ -209,7 +210,7 @@ def test_two_tabs_see_the_same_and_send_once(on_duty: Phone, offered: Order, net
     # The same button in the other tab is the same tap.
     other.do("accept", key)
     other.do("pickUp", key)
-    assert [act["kind"] for act in on_duty.state["waiting"]] == ["accept", "pick_up"]
+    on_duty.sees(lambda state: [act["kind"] for act in state["waiting"]] == ["accept", "pick_up"], "both taps")
     network.restore()
     for tab in (on_duty, other):
         tab.sees(lambda state: state["waiting"] == [] and statuses(state) == ["picked_up"], "picked up")

@@ -9,7 +9,9 @@ from django.db.models import Q
 from django.test import Client
 
 from dispatch import services
+from dispatch.models import AuditVerdict
 from drivers.backoffice import BoundedPaginator
+from drivers.clock import database_now
 from drivers.models import Driver
 from orders.models import Order
 from tests import cast, staff
@@ -142,3 +144,13 @@ def test_the_front_page_counts_what_matters(dispatcher: Client, orders: dict[str
         "Live drivers": 1,
         "Silent drivers": 0,
     }
+
+
+def test_supervisors_see_the_last_verdict_on_the_front_page(supervisor: Client, dispatcher: Client) -> None:
+    AuditVerdict.objects.create(looked_at=database_now(), seconds=1, broken=["moves_are_legal"], verdict="BROKEN: it")
+
+    tiles = {tile["title"]: tile for tile in supervisor.get("/admin/").context["tiles"]}
+
+    assert (tiles["Broken promises"]["count"], tiles["Broken promises"]["alarm"]) == (1, True)
+    assert b"BROKEN: it" in supervisor.get(tiles["Broken promises"]["url"]).content
+    assert "Broken promises" not in {tile["title"] for tile in dispatcher.get("/admin/").context["tiles"]}

@@ -41,6 +41,7 @@ SUPERVISOR = DISPATCHER | {
     "orders.change_savedplace",
     "orders.delete_savedplace",
     "dispatch.view_reportquarter",
+    "dispatch.view_auditverdict",
     "dispatch.view_sweepheartbeat",
     "django_q.view_schedule",
     "django_q.view_success",
@@ -72,6 +73,7 @@ PAGES = {
     "django_q/success/": {"django_q.view_success"},
     "django_q/failure/": {"django_q.view_failure"},
     "django_q/ormq/": {"django_q.view_ormq"},
+    "dispatch/auditverdict/": {"dispatch.view_auditverdict"},
     "dispatch/sweepheartbeat/": {"dispatch.view_sweepheartbeat"},
     "axes/accessattempt/": {"axes.view_accessattempt"},
     "otp_totp/totpdevice/": {"otp_totp.view_totpdevice"},
@@ -122,7 +124,7 @@ def test_the_menu_leads_only_to_what_one_may_see(dispatcher: Client, supervisor:
         "Drivers": ["Drivers", "Messages"],
         "Reports": ["Shift report"],
         "Integrations": ["Integrators", "API keys"],
-        "Background": ["Sweeps", "Schedules", "Queue", "Failed tasks", "Successful tasks"],
+        "Background": ["Sweeps", "Audit", "Schedules", "Queue", "Failed tasks", "Successful tasks"],
         "Access": ["Second factors", "Failed sign-ins", "Looks at customers"],
     }
 

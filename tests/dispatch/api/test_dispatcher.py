@@ -80,8 +80,8 @@ def test_nearby_drivers_cost_the_same_queries_however_many_they_are(
         cast.driver(f"d{n}", at=cast.EMBARCADERO)
     script.get(verb(order, "nearby-drivers"))
 
-    # The key and the note of its use, the order, the candidates, their names.
-    with django_assert_num_queries(5):
+    # The key and the note of its use, the candidates (with the order), their names.
+    with django_assert_num_queries(4):
         assert len(script.get(verb(order, "nearby-drivers")).json()["results"]) == 10
 
 

@@ -6,6 +6,7 @@ import pytest
 from django.db import DatabaseError, transaction
 
 from dispatch import services
+from drivers.clock import database_now
 from drivers.models import Driver, DutyChange, Presence
 from tests import cast
 
@@ -36,7 +37,7 @@ def test_a_suspended_driver_is_recorded_as_off_duty(alice: Driver) -> None:
 
 
 def test_silence_and_coming_back_are_recorded(alice: Driver) -> None:
-    Presence.objects.filter(pk=alice.pk).update(last_seen=Presence.objects.get().last_seen - timedelta(minutes=2))
+    Presence.objects.filter(pk=alice.pk).update(last_seen=database_now() - timedelta(minutes=2))
 
     services.mark_silent_drivers_offline()
     cast.move(alice, cast.FERRY_BUILDING)

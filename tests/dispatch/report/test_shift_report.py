@@ -8,6 +8,7 @@ import pytest
 from dispatch import services
 from dispatch.models import ReportQuarter
 from dispatch.selectors_report import Bin, DriverHours, Period, Times, driver_hours, each_driver, report_bins
+from drivers.clock import database_now
 from orders.models import Order
 from tests import cast
 from tests.dispatch.report import shift
@@ -163,7 +164,7 @@ def test_what_goes_on_now_has_lasted_until_now() -> None:
 
     ((one,), _) = driver_hours(Period(start=yesterday(10), end=yesterday(10) + timedelta(days=7), zone=UTC))
 
-    age = (shift.database_now() - yesterday(10)).total_seconds()
+    age = (database_now() - yesterday(10)).total_seconds()
     assert age - 30 < one.working <= age + 1
     assert one.on_duty < 30
     assert (one.idle, one.delivered) == (0, 0)

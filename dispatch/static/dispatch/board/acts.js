@@ -30,7 +30,7 @@ export const ACTS = {
   pin: { ability: "assign", key: "p", verb: "Pin", done: "kept out of auto-assignment" },
   unpin: { ability: "assign", key: "p", verb: "Unpin", done: "left to auto-assignment again" },
   cancel: { ability: "cancel", key: "x", verb: "Cancel", done: "cancelled" },
-  duty: { ability: "duty", key: "", verb: "Duty", done: "changed" },
+  duty: { ability: "duty", key: "o", verb: "Duty", done: "changed" },
   message: { ability: "message", key: "m", verb: "Message", done: "messaged" },
 };
 
@@ -195,6 +195,12 @@ export function createActs({ store, api, can, onOutcome, onAsk }) {
         }
       }
       return results;
+    },
+
+    /** Whoever holds these orders, each once. @param {Iterable<string>} orders @returns {ActRow[]} */
+    holders(orders) {
+      const ids = new Set([...orders].flatMap((id) => store.orders.get(id)?.driver ?? []));
+      return [...ids].map((driver) => ({ driver }));
     },
 
     /** Those of an outcome that failed, as they are now, to be tried again. @param {Outcome} outcome @returns {ActRow[]} */

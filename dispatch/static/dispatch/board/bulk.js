@@ -5,7 +5,7 @@ import { h, say } from "./dom.js";
 import { plural } from "./format.js";
 
 /** @type {import("./acts.js").Act[]} */
-const BULK = ["assign", "reoffer", "extend", "unassign", "cancel"];
+const BULK = ["assign", "reoffer", "extend", "unassign", "message", "duty", "cancel"];
 
 /**
  * @param {HTMLElement} element
@@ -13,10 +13,12 @@ const BULK = ["assign", "reoffer", "extend", "unassign", "cancel"];
  */
 export function mountBulk(element, { store, acts, isListed }) {
   const count = h("strong", { role: "status" });
-  const rows = () => acts.seen(store.selection.orders);
+  const orders = () => acts.seen(store.selection.orders);
+  const drivers = () => acts.holders(store.selection.orders);
   const buttons = BULK.flatMap((act) => {
+    const rows = act === "message" || act === "duty" ? drivers : orders;
     const button = actButton(acts, act, rows);
-    return button ? [{ act, button }] : [];
+    return button ? [{ act, button, rows }] : [];
   });
   const clear = h(
     "button",
@@ -38,8 +40,10 @@ export function mountBulk(element, { store, acts, isListed }) {
     // Nobody shall act on rows that they forgot behind a filter.
     const behind = [...store.selection.orders].filter((id) => !isListed(id)).length;
     say(count, `${plural(size, "order")} selected${behind ? `, ${behind} not shown` : ""}`);
-    const seen = rows();
-    for (const { act, button } of buttons) setWhy(button, acts.why(act, seen));
+    for (const { act, button, rows } of buttons) {
+      const seen = rows();
+      setWhy(button, seen.length ? acts.why(act, seen) : "Nobody holds any of them.");
+    }
   }
   return { draw };
 }

@@ -174,5 +174,25 @@ export function createDialogs(parent, context) {
     );
   }
 
-  return { names, cancel, extend, message, form };
+  /** @param {ActRow[]} rows */
+  function duty(rows) {
+    const on = h("input", { type: "radio", name: "duty", value: "on" });
+    const off = h("input", { type: "radio", name: "duty", value: "off", checked: true, "data-first": true });
+    form(
+      `Duty of ${names(rows)}`,
+      "Change",
+      [
+        h(
+          "fieldset",
+          { class: "choice" },
+          h("legend", null, "They may be offered orders"),
+          h("label", null, off, "off duty: no new orders; what they hold stays theirs"),
+          h("label", null, on, "on duty"),
+        ),
+      ],
+      () => void context.acts().run("duty", rows, { is_online: on.checked }),
+    );
+  }
+
+  return { duty, names, cancel, extend, message, form };
 }

@@ -25,7 +25,8 @@ const HELP = [
   ["u", "Unassign: take it back from the driver"],
   ["p", "Pin: keep it out of auto-assignment, or leave it to that again"],
   ["x", "Cancel, with a reason"],
-  ["m", "Message the driver"],
+  ["m", "Message the driver, or the drivers of all selected orders"],
+  ["o", "Put them on or off duty"],
   ["z", "Undo the last act, within ten seconds"],
   ["n", "New order"],
   ["d", "Denser or roomier rows"],
@@ -89,22 +90,20 @@ export function listenToKeys({ lists, acts, store, toasts, strip, panel, root, n
     return order ? acts.seen([order]) : [];
   }
 
-  /** @returns {Array<{driver: number}>} the drivers of the rows, or the driver that is open */
+  /** @returns {import("./acts.js").ActRow[]} the drivers of the rows, or the driver that is open */
   function targetDrivers() {
     const item = lists.focused()?.item;
     if (!store.selection.orders.size && item?.driver) return [{ driver: item.driver.id }];
     if (!store.selection.orders.size && store.selection.driver !== null) return [{ driver: store.selection.driver }];
-    const ids = new Set(
-      targets().flatMap((row) => ("order" in row ? (store.orders.get(row.order)?.driver ?? []) : [])),
-    );
-    return [...ids].map((driver) => ({ driver }));
+    return acts.holders(targets().flatMap((row) => ("order" in row ? [row.order] : [])));
   }
 
   /** @param {import("./acts.js").Act} act */
   function act(act) {
-    const rows = act === "message" ? targetDrivers() : targets();
+    const ofDrivers = act === "message" || act === "duty";
+    const rows = ofDrivers ? targetDrivers() : targets();
     if (!acts.allowed(act)) return;
-    const why = rows.length ? acts.why(act, rows) : act === "message" ? "No driver is chosen." : "No order is chosen.";
+    const why = rows.length ? acts.why(act, rows) : ofDrivers ? "No driver is chosen." : "No order is chosen.";
     if (why) toasts.toast(why, { kind: "refused" });
     else acts.ask(act, rows);
   }
@@ -149,6 +148,7 @@ export function listenToKeys({ lists, acts, store, toasts, strip, panel, root, n
       if (!toasts.undoLatest()) toasts.toast("There is nothing to undo.");
     },
     m: () => act("message"),
+    o: () => act("duty"),
     p: () => {
       const [row] = targets();
       const order = row && "order" in row ? store.orders.get(row.order) : undefined;

@@ -33,6 +33,7 @@ export function mountLists(element, { store, liveSeconds, user, onMissing }) {
   const rows = createRows({ store, liveSeconds, user });
   const contents = createContents({ store, onMissing });
   let filter = createFilter("", store);
+  let isFocusLost = false;
   let isCompact = Boolean(memory.get("compact"));
   /** @type {import("./contents.js").Sort} */
   let sort = memory.get("sort") in SORTS ? memory.get("sort") : "expiry";
@@ -131,6 +132,16 @@ export function mountLists(element, { store, liveSeconds, user, onMissing }) {
     area("drivers").section.hidden = drivers.length === 0;
     show("drivers", drivers, drivers.length);
     show("done", done, totals.done);
+    if (isFocusLost) {
+      // The last row of its list was dealt with: on with the next list.
+      isFocusLost = false;
+      focusFirst();
+    }
+  }
+
+  function focusFirst() {
+    const [list] = visible();
+    if (list?.view.current) list.view.focus(list.view.current);
   }
 
   /** @param {AreaName} name @param {Item[]} items @param {number} total @param {number} [found] */
@@ -141,7 +152,7 @@ export function mountLists(element, { store, liveSeconds, user, onMissing }) {
     say(empty, filter.isEmpty ? nothing : "Nothing here matches the filter.");
     // Before the rows: a list that is hidden has no height to fill.
     section.classList.toggle("is-empty", items.length === 0);
-    view.set(items);
+    if (view.set(items)) isFocusLost = true;
     if (name === "attention")
       section.classList.toggle(
         "alarm",
@@ -166,8 +177,7 @@ export function mountLists(element, { store, liveSeconds, user, onMissing }) {
   function move(by, extend = false) {
     const at = focused();
     if (!at) {
-      const first = visible()[0];
-      if (first?.view.current) first.view.focus(first.view.current);
+      focusFirst();
       return;
     }
     const { view } = at.area;
@@ -308,9 +318,6 @@ export function mountLists(element, { store, liveSeconds, user, onMissing }) {
       const list = visible().find(({ view }) => view.indexOf(order) >= 0);
       list?.view.focus(order);
     },
-    focusSomething() {
-      const list = visible()[0];
-      if (list?.view.current) list.view.focus(list.view.current);
-    },
+    focusSomething: focusFirst,
   };
 }

@@ -60,6 +60,7 @@ function ask(act, rows) {
   else if (act === "cancel") dialogs.cancel(rows);
   else if (act === "extend") dialogs.extend(rows);
   else if (act === "message") dialogs.message(rows);
+  else if (act === "duty") dialogs.duty(rows);
   else void acts.run(act, rows);
 }
 
@@ -70,6 +71,8 @@ function closePanel() {
 }
 
 const map = mountMap(parts.map, { store, settings, acts });
+// For tests and benchmarks/console.py: what the page knows, and what the map costs.
+Object.assign(window, { baton: { store, map } });
 const orderForm = settings.can.place ? mountNewOrder(parts.dialog, { store, settings, map }) : null;
 const newOrder = orderForm && (() => orderForm.open());
 const bulk = mountBulk(parts.bulk, { store, acts, isListed: lists.isListed });

@@ -556,6 +556,8 @@ export function mountMap(element, { store, settings, acts }) {
       );
       return;
     }
+    // The lists are what people wait for; the map's library is a megabyte.
+    await new Promise((resolve) => requestIdleCallback(resolve, { timeout: 1000 }));
     try {
       maplibre = await import("../../node_modules/maplibre-gl/dist/maplibre-gl.mjs");
       maplibre.setWorkerUrl(settings.map.worker);

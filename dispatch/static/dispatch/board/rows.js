@@ -128,8 +128,7 @@ export function createRows({ store, liveSeconds, user }) {
   function whoOf(order, item) {
     if (item.kind === "progress") return "";
     const { metres, off_duty: offDuty } = item.row?.detail ?? {};
-    const away =
-      metres === undefined ? "" : `${distance(metres)} ${order.status === "picked_up" ? "to go" : "from pickup"}`;
+    const away = metres === undefined ? "" : `${distance(metres)} ${order.status === "picked_up" ? "to go" : "away"}`;
     return [nameOf(order.driver), offDuty ? "off duty" : away].filter(Boolean).join(" · ");
   }
 
@@ -168,19 +167,31 @@ export function createRows({ store, liveSeconds, user }) {
       const due = h("span", { class: "trouble", "data-due": String(item.note ?? store.now()) });
       return [due];
     }
-    if (item.kind === "open") {
-      const release = ms(order.release_at);
-      if (release > store.now()) return [h("span", { class: "unit" }, "offered in "), ticking(release, "until")];
-      const assign = ticking(ms(order.auto_assign_at), "until", "until the system assigns it");
-      assign.classList.add("auto");
-      const expiry = ticking(ms(order.expires_at), "until", "until it expires");
-      expiry.classList.add("expiry");
-      const isPinned = Boolean(order.pinned);
-      const unit = h("span", { class: "unit" }, isPinned ? "by hand" : "auto ");
-      return [unit, ...(isPinned ? [] : [assign]), h("span", { class: "unit" }, " expires "), expiry];
-    }
+    if (item.kind === "open") return openTimes(order);
     const at = order.delivered_at ?? order.failed_at ?? order.cancelled_at ?? order.picked_up_at ?? order.assigned_at;
     return at ? [ticking(ms(at), "since"), h("span", { class: "unit" }, " ago")] : [];
+  }
+
+  /** Both countdowns; before its release the time until then in their place. @param {Order} order */
+  function openTimes(order) {
+    const assign = ticking(ms(order.auto_assign_at), "until", "until the system assigns it");
+    assign.classList.add("auto");
+    const expiry = ticking(ms(order.expires_at), "until", "until it expires");
+    expiry.classList.add("expiry");
+    const isPinned = Boolean(order.pinned);
+    const unit = h("span", { class: "unit" }, isPinned ? "by hand" : "auto ");
+    const deadlines = h("span", null, unit, !isPinned && assign, h("span", { class: "unit" }, " expires "), expiry);
+    const release = ms(order.release_at);
+    if (release <= store.now()) return [deadlines];
+    return [
+      h(
+        "span",
+        { class: "release", "data-at": release },
+        h("span", { class: "unit" }, "offered in "),
+        ticking(release, "until"),
+      ),
+      deadlines,
+    ];
   }
 
   /** Bring the times of a row up to date. @param {Element} element */
@@ -193,6 +204,11 @@ export function createRows({ store, liveSeconds, user }) {
         say(time, at <= now ? "now" : span(at - now));
         time.classList.toggle("soon", at - now < SOON_MS);
       }
+    }
+    const release = /** @type {HTMLElement | null} */ (element.querySelector(".release"));
+    if (release) {
+      release.hidden = Number(release.dataset.at) <= now;
+      /** @type {HTMLElement} */ (release.nextElementSibling).hidden = !release.hidden;
     }
     const trouble = /** @type {HTMLElement | null} */ (element.querySelector(".trouble"));
     if (trouble) {

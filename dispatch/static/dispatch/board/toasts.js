@@ -9,7 +9,7 @@ import { refusal } from "./words.js";
  * @typedef {import("./store.js").Store} Store
  * @typedef {import("./acts.js").Acts} Acts
  * @typedef {import("./acts.js").Outcome} Outcome
- * @typedef {{element: HTMLElement, undos: string[], until: number, said: string, clock: HTMLElement | null, gone: number}} Toast
+ * @typedef {{element: HTMLElement, undos: string[], until: number, words: HTMLElement, said: () => string, clock: HTMLElement | null, gone: number}} Toast
  */
 
 const UNDO_MS = 10_000;
@@ -32,24 +32,26 @@ export function createToasts(element, { store, nameOf, onLeave }) {
   /** @type {Toast[]} */
   let toasts = [];
 
-  /** @param {string} text @param {{kind?: "done" | "refused" | "info", undos?: string[], until?: number, lasts?: number}} [options] */
+  /** @param {string | (() => string)} text a function is asked again: names may come later @param {{kind?: "done" | "refused" | "info", undos?: string[], until?: number, lasts?: number}} [options] */
   function toast(text, { kind = "info", undos = [], until = 0, lasts = SAID_MS } = {}) {
     const clock = undos.length ? h("span", { class: "left" }) : null;
     const undo = undos.length
       ? h("button", { type: "button", class: "undo", onclick: () => void undoOf(made) }, "Undo ", h("kbd", null, "z"))
       : null;
+    const words = h("span", { class: "text" });
     const close = h(
       "button",
       { type: "button", class: "close", "aria-label": "Dismiss", onclick: () => leave(made) },
       "×",
     );
-    const box = h("div", { class: `toast ${kind}` }, h("span", { class: "text" }, text), clock, undo, close);
+    const box = h("div", { class: `toast ${kind}` }, words, clock, undo, close);
     /** @type {Toast} */
     const made = {
       element: box,
       undos,
       until,
-      said: text,
+      words,
+      said: typeof text === "string" ? () => text : text,
       clock,
       gone: undos.length ? until : store.now() + lasts,
     };
@@ -71,6 +73,7 @@ export function createToasts(element, { store, nameOf, onLeave }) {
   function tick() {
     const now = store.now();
     for (const one of [...toasts]) {
+      say(one.words, one.said());
       if (one.clock) say(one.clock, `${Math.max(0, Math.ceil((one.until - now) / 1000))} s`);
       // Whoever is about to press it shall not see it vanish.
       if (now >= one.gone && !(one.clock === null && one.element.matches(":hover, :focus-within"))) leave(one);
@@ -105,8 +108,8 @@ export function createToasts(element, { store, nameOf, onLeave }) {
       const [first] = done;
       const name = rows.length === 1 && first ? acts.called(first) : plural(done.length, "row");
       const holder = first?.document?.driver ?? null;
-      const to = rows.length === 1 && past.endsWith("assigned") && holder ? ` to ${nameOf(holder)}` : "";
-      const text = rows.length === 1 ? `${name}: ${past}${to}.` : `${done.length} of ${rows.length} ${past}.`;
+      const to = () => (past.endsWith("assigned") && holder ? ` to ${nameOf(holder)}` : "");
+      const text = () => (rows.length === 1 ? `${name}: ${past}${to()}.` : `${done.length} of ${rows.length} ${past}.`);
       toast(text, { kind: "done", undos, until });
     }
     if (!failed.length) {

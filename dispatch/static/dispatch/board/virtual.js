@@ -121,7 +121,10 @@ export function createWindow(scroller, drawing) {
       return current;
     },
 
-    /** Show these. If the row with the focus is among them no more, the one that takes its place gets it. @param {Item[]} next */
+    /** Show these. If the row with the focus is among them no more, the one that takes its place gets it; true if there is
+     * none left to get it.
+     * @param {Item[]} next
+     */
     set(next) {
       const had = grid.contains(document.activeElement) ? current : null;
       const before = current === null ? 0 : (indexes.get(current) ?? 0);
@@ -144,11 +147,7 @@ export function createWindow(scroller, drawing) {
       }
       draw();
       if (had !== null && current !== null && had !== current) view.focus(current);
-      else if (had !== null && current === null) {
-        /** @type {HTMLElement | null | undefined} */ (
-          scroller.closest(".area")?.querySelector(".area-head button")
-        )?.focus();
-      }
+      return had !== null && current === null;
     },
 
     /** Fill those of the rows in sight that this is true for. @param {(item: Item) => boolean} test */

@@ -38,6 +38,15 @@ export function trouble(code, detail, status = 0) {
 }
 
 /**
+ * Why it did not work, for whoever asked.
+ * @param {Exclude<Answer, Ok>} answer
+ * @returns {Problem}
+ */
+export function problemOf(answer) {
+  return answer.kind === "unchanged" ? trouble("not_baton", "Nothing that was asked for.", 304) : answer.problem;
+}
+
+/**
  * A Retry-After header as milliseconds from now: seconds, or a date.
  * @param {string | null} value
  * @param {number} now

@@ -1,6 +1,6 @@
 // The driver app without its screens: what is true, what waits, and what the driver can do.
 
-import { ask, trouble } from "./api.js";
+import { ask, problemOf, trouble } from "./api.js";
 import { createClock } from "./clock.js";
 import { read, whatFailed } from "./database.js";
 import { createDuty } from "./duty.js";
@@ -271,7 +271,7 @@ export function createApp(options = {}) {
     await duty.farewell();
     const device = navigator.userAgent.slice(0, 100);
     const answer = await ask("auth/login/", { method: "POST", json: { username, password, device } });
-    if (answer.kind !== "ok") throw answer.kind === "unchanged" ? trouble("not_baton", "No answer.") : answer.problem;
+    if (answer.kind !== "ok") throw problemOf(answer);
     const { id, name, phone, vehicle, capacity, is_online } = answer.data.driver;
     const driver = { id, username, name, phone, vehicle, capacity };
     await session.begin({ driver, token: answer.data.token, wanted: is_online });
@@ -299,7 +299,7 @@ export function createApp(options = {}) {
     if (!token) throw trouble("not_authenticated", "Nobody is signed in.", 401);
     const answer = await ask(path, { token });
     if (answer.kind === "signed_out") await signedOut(token, answer.why);
-    if (answer.kind !== "ok") throw answer.kind === "unchanged" ? trouble("not_baton", "No answer.") : answer.problem;
+    if (answer.kind !== "ok") throw problemOf(answer);
     return answer.data;
   }
 
@@ -395,7 +395,7 @@ export function createApp(options = {}) {
   }
 
   const clocks = [
-    setInterval(() => record?.token && void feed.sync(), timing.syncMs),
+    setInterval(() => record?.token && void Promise.all([feed.sync(), duty.look()]), timing.syncMs),
     setInterval(() => void outbox.drain(), timing.drainMs),
   ];
   void start();

@@ -1,6 +1,6 @@
 // What the dispatchers write to the driver.
 
-import { ask, trouble } from "./api.js";
+import { ask, problemOf } from "./api.js";
 import * as session from "./session.js";
 
 /** @typedef {import("./types.js").Message} Message */
@@ -37,7 +37,7 @@ export function createMessages({ changed, say }) {
   async function read(id) {
     const token = (await session.current())?.token ?? null;
     const answer = await ask(`driver/messages/${encodeURIComponent(id)}/read/`, { method: "POST", token, json: {} });
-    if (answer.kind !== "ok") throw answer.kind === "unchanged" ? trouble("not_baton", "No answer.") : answer.problem;
+    if (answer.kind !== "ok") throw problemOf(answer);
     const message = known.get(id);
     if (message) known.set(id, { ...message, read_at: message.read_at ?? new Date().toISOString() });
     changed();

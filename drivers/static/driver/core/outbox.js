@@ -15,8 +15,9 @@
 import { isBefore, isDue, isRefusalBefore, isSame, nextTurn, record, shown } from "./acts.js";
 import { ask, backoffMs, trouble } from "./api.js";
 import { change, read, whatFailed } from "./database.js";
+import { alone, announced, isBehindAnother, laneOf } from "./lanes.js";
 import { shrunk } from "./photo.js";
-import { noticeOf, RULES } from "./rules.js";
+import { noticeOf, plain, RULES } from "./rules.js";
 import * as session from "./session.js";
 
 /** @typedef {import("./types.js").Verb} Verb */
@@ -48,12 +49,16 @@ export function createOutbox({ changed, settled, timing = {} }) {
   const { actMs = ACT_MS, pictureMs = PICTURE_MS, backoff = {} } = timing;
   /** Taps that could not be stored, in the order of tapping. @type {ActRecord[]} */
   let unstored = [];
+  /** How to take back what the other tabs were told of them. @type {Map<string, () => void>} */
+  const announcements = new Map();
   /** What the disk held when it could last be read. @type {ActRecord[]} */
   let stored = [];
   /** @type {Map<string, Blob>} */
   const unstoredPictures = new Map();
   /** Answered, but the database could not be told yet: never sent again from here. @type {Map<string, Settled>} */
   const answered = new Map();
+  /** When to try again, where that could not be written either. @type {Map<string, Partial<ActRecord>>} */
+  const postponed = new Map();
   /** @type {Set<string>} */
   const sending = new Set();
   /** What runs for each lane, and whether it has to look once more. @type {Map<string, {done: Promise<void>, again: boolean, eager: boolean}>} */
@@ -82,7 +87,7 @@ export function createOutbox({ changed, settled, timing = {} }) {
     const earlier = unstored.filter((one) => one.order === tap.order && one.lane === "act");
     try {
       await store([...earlier, act], proofs, bytes);
-      unstored = unstored.filter((one) => !earlier.includes(one));
+      areStored(earlier);
       changed("acts");
       return { storage: null, lost: "nothing" };
     } catch (error) {
@@ -97,15 +102,24 @@ export function createOutbox({ changed, settled, timing = {} }) {
         // The picture is what takes room; the act itself may still fit.
         if (!proofs.length) throw error;
         await store([...earlier, act], [], []);
-        unstored = unstored.filter((one) => !earlier.includes(one));
+        areStored(earlier);
         changed("acts");
         return { storage, lost: "pictures" };
       } catch {
-        if (!unstored.some((one) => isSame(one, act))) unstored.push(act);
+        if (!unstored.some((one) => isSame(one, act))) {
+          announcements.set(act.action_id, await announced(act));
+          unstored.push(act);
+        }
         changed("acts");
         return { storage, lost: "all" };
       }
     }
+  }
+
+  /** @param {ActRecord[]} acts that the disk has taken after all */
+  function areStored(acts) {
+    unstored = unstored.filter((one) => !acts.includes(one));
+    for (const act of acts) announcements.get(act.action_id)?.();
   }
 
   /**
@@ -142,7 +156,8 @@ export function createOutbox({ changed, settled, timing = {} }) {
       // What was there a moment ago is still there, and is sent from memory; its place in the order is kept.
     }
     const ids = new Set(stored.map((act) => act.action_id));
-    const all = [...stored, ...unstored.filter((act) => !ids.has(act.action_id))];
+    const kept = stored.map((act) => ({ ...act, ...postponed.get(act.action_id) }));
+    const all = [...kept, ...unstored.filter((act) => !ids.has(act.action_id))];
     return all.filter((act) => !answered.has(act.action_id)).sort((a, b) => a.turn - b.turn);
   }
 
@@ -219,6 +234,7 @@ export function createOutbox({ changed, settled, timing = {} }) {
         else return;
         continue;
       }
+      if (lane !== "proofs" && (await isBehindAnother(act, unstored))) return;
       const answer = await send(act, token);
       if (answer.kind === "signed_out") {
         await session.end(token, answer.why);
@@ -313,6 +329,8 @@ export function createOutbox({ changed, settled, timing = {} }) {
     answered.set(act.action_id, done);
     unstored = unstored.filter((one) => one.action_id !== act.action_id);
     unstoredPictures.delete(act.action_id);
+    postponed.delete(act.action_id);
+    announcements.get(act.action_id)?.();
     // Shown in the same breath; if the page dies before it is written down, the act is sent again and this comes again.
     settled(done);
     changed("acts");
@@ -364,8 +382,9 @@ export function createOutbox({ changed, settled, timing = {} }) {
           const key = await tx.objectStore("acts").index("action_id").getKey(act.action_id);
           if (key !== undefined) await tx.objectStore("acts").put({ ...act, ...later });
         });
+        postponed.delete(act.action_id);
       } catch {
-        // The next try comes with the timer, without a count.
+        postponed.set(act.action_id, later);
       }
     }
     changed("acts");
@@ -404,38 +423,4 @@ export function createOutbox({ changed, settled, timing = {} }) {
   }
 
   return { put, waiting, shown: shownNow, drain, close };
-}
-
-/**
- * With the lane's lock, which one page or worker of this phone has at a time.
- * @param {string} lane
- * @param {() => Promise<void>} work
- * @returns {Promise<void>}
- */
-async function alone(lane, work) {
-  let isMine = false;
-  try {
-    await navigator.locks.request(`baton-driver:${lane}`, () => {
-      isMine = true;
-      return work();
-    });
-  } catch (error) {
-    if (isMine) throw error;
-    // No locks here (an old browser, or no storage at all): the server's receipts have to do.
-    await work();
-  }
-}
-
-/**
- * What other tabs can be told of.
- * @param {Final} answer
- * @returns {Final}
- */
-function plain(answer) {
-  return answer.kind === "ok" ? { kind: "ok", data: answer.data } : { kind: "refused", problem: answer.problem };
-}
-
-/** @param {ActRecord} act */
-function laneOf(act) {
-  return act.lane === "proof" ? "proofs" : `order:${act.order}`;
 }

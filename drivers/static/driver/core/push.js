@@ -1,6 +1,6 @@
 // Web Push: offers to a closed app. Only by the driver's own tap, and only where the server has keys for it.
 
-import { ask, trouble } from "./api.js";
+import { ask, problemOf } from "./api.js";
 
 /**
  * @param {ServiceWorkerRegistration | null} registration
@@ -16,7 +16,7 @@ export async function enablePush(registration, fetched, token) {
   const { endpoint, keys } = subscription.toJSON();
   const json = { endpoint, keys: { p256dh: keys?.p256dh, auth: keys?.auth } };
   const answer = await ask("driver/push/", { method: "POST", token, json });
-  if (answer.kind !== "ok") throw answer.kind === "unchanged" ? trouble("not_baton", "No answer.") : answer.problem;
+  if (answer.kind !== "ok") throw problemOf(answer);
   return true;
 }
 

@@ -61,3 +61,12 @@ export function noticeOf(act, answer, follows, now) {
   const data = { kind: act.kind, problem, seconds: problem.seconds_ago ?? null, ...(follows ? { follows: true } : {}) };
   return { ...base, tone: "bad", code: problem.code, data };
 }
+
+/**
+ * What other tabs can be told of.
+ * @param {Final} answer
+ * @returns {Final}
+ */
+export function plain(answer) {
+  return answer.kind === "ok" ? { kind: "ok", data: answer.data } : { kind: "refused", problem: answer.problem };
+}

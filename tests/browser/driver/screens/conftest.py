@@ -5,7 +5,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests import cast
 from tests.browser.driver.conftest import AppServer
-from tests.browser.driver.screens.rig import APP, PHONE, Stage
+from tests.browser.driver.screens.stage import APP, PHONE, Stage
 from tests.proxy import Proxy
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.driver.screens.rig import AXE, Stage, act, message, notice, offer, order, tap
+from tests.browser.driver.screens.rig import tap
+from tests.browser.driver.screens.stage import AXE, Stage, act, message, notice, offer, order
 
 pytestmark = pytest.mark.browser
 

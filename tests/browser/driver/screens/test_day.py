@@ -87,6 +87,7 @@ def test_from_signing_in_to_the_history_with_each_proof(app: Page, kind: str) ->
         assert OrderContact.objects.get(order=order).recipient == "Bob"
     if kind in {"photo", "signature"}:
         proof = wait_until(DeliveryProof.objects.filter(order=order).first, seconds=10, what="the picture arrives")
+        assert proof is not None
         assert (proof.kind, proof.width, proof.height) == ((kind, 1600, 1200) if kind == "photo" else (kind, 900, 360))
 
     app.get_by_role("link", name="Today").click()

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.driver.screens.rig import Stage, act, notice, offer, order
+from tests.browser.driver.screens.stage import Stage, act, notice, offer, order
 
 pytestmark = pytest.mark.browser
 

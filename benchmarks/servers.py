@@ -1,0 +1,101 @@
+"""Server processes of a benchmark, as `bin/up` starts them, and what they cost."""
+
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from benchmarks.report import ROOT
+from benchmarks.scratch import server_environment
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+_spec: Any = importlib.util.spec_from_file_location("serving", ROOT / "bin" / "serving.py")
+serving: Any = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(serving)
+
+
+class Server:
+    """One uvicorn on a port of its own; `application` if it is not Baton's."""
+
+    def __init__(self, application: str = "config.asgi:application", **environment: str) -> None:
+        with socket.socket() as probe:
+            probe.bind((serving.LOOPBACK, 0))
+            self.port = int(probe.getsockname()[1])
+        command = serving.uvicorn_command(sys.executable, self.port, "")
+        command[command.index("config.asgi:application")] = application
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process writes to it)
+        self.child = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**server_environment(settings.REDIS_PREFIX), **environment},
+            stdout=self.log,
+            stderr=self.log,
+        )
+        deadline = time.monotonic() + 60
+        while not self._answers():
+            if self.child.poll() is not None or time.monotonic() > deadline:
+                self.log.seek(0)
+                raise SystemExit(f"the server does not start:\n{self.log.read().decode(errors='replace')}")
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((serving.LOOPBACK, self.port)) == 0
+
+    def cpu(self) -> float:
+        """Seconds of CPU so far."""
+        return cpu_of([self.child.pid])
+
+    def memory(self) -> float:
+        """Resident bytes."""
+        return int(Path(f"/proc/{self.child.pid}/statm").read_text().split()[1]) * PAGE
+
+    def stop(self) -> None:
+        self.child.send_signal(signal.SIGTERM)
+        try:
+            self.child.wait(20)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+
+
+def cpu_of(pids: Sequence[int]) -> float:
+    """Seconds of CPU of these processes so far."""
+    total = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / TICKS
+
+
+def tokens() -> list[str]:
+    """One for each driver there is, by driver id. Straight into the table: signing in hashes slowly on purpose."""
+    from knox.models import get_digest_token
+    from knox.settings import CONSTANTS
+
+    from drivers.models import DeviceToken, Driver
+
+    users = [driver.user for driver in Driver.objects.select_related("user").order_by("pk")]
+    pairs = [(user, *get_digest_token()) for user in users]
+    expiry = timezone.now() + timedelta(hours=2)
+    DeviceToken.objects.bulk_create(
+        [
+            DeviceToken(digest=digest, token_key=token[: CONSTANTS.TOKEN_KEY_LENGTH], user=user, expiry=expiry)
+            for user, digest, token in pairs
+        ],
+        batch_size=2000,
+    )
+    return [token for _, _, token in pairs]
