@@ -16,7 +16,7 @@ def let_supervisors_read(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("dispatch", "0011_sync_whole_rows")]
+    dependencies = [("dispatch", "0012_sync_names_the_driver_first")]
 
     operations = [
         migrations.CreateModel(
