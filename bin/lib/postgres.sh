@@ -133,6 +133,15 @@ superuser_psql() {
     as_user "$PG_USER" "$psql" -X -q -v ON_ERROR_STOP=1 -h "$BATON_PG_SOCKET_DIR" -p "$BATON_PG_PORT" -U postgres "$@"
 }
 
+# say_roles [database]: what deploy/roles.sql says, of this database.
+say_roles() {
+    {
+        printf "\\set owner_password '%s'\n\\set app_password '%s'\n\\set database '%s'\n" \
+            "$BATON_OWNER_PASSWORD" "$BATON_APP_PASSWORD" "${1:-baton}"
+        cat "$ROOT/deploy/roles.sql"
+    } | superuser_psql -d postgres
+}
+
 # Roles, database and PostGIS. The passwords travel by pipe, not by command line. Done again only when something changed:
 # it connects to template1, which would get in the way of tests that are creating their databases at that moment.
 prepare_database() {
@@ -141,11 +150,7 @@ prepare_database() {
     wanted=$(printf '%s %s' "$BATON_OWNER_PASSWORD" "$BATON_APP_PASSWORD" | cat - "$ROOT/deploy/roles.sql" | sha256sum)
     if [ "$(cat "$PG_DATA/baton.prepared" 2>/dev/null)" = "$wanted" ]; then return; fi
     [ -n "${PG_BIN:-}" ] || find_postgres || fail "PostgreSQL's programs have gone; bin/up installs them again"
-    {
-        printf "\\set owner_password '%s'\n\\set app_password '%s'\n" "$BATON_OWNER_PASSWORD" "$BATON_APP_PASSWORD"
-        cat "$ROOT/deploy/roles.sql"
-    } | superuser_psql -d postgres >>"$SETUP_LOG" 2>&1 ||
-        fail "the database could not be prepared: $(last_words "$SETUP_LOG" 200) (log: $SETUP_LOG)"
+    say_roles >>"$SETUP_LOG" 2>&1 || fail "the database could not be prepared: $(last_words "$SETUP_LOG" 200) (log: $SETUP_LOG)"
     printf '%s\n' "$wanted" >"$PG_DATA/baton.prepared" || disk_or "cannot write to $PG_DATA"
     done_in "$started" "Roles, database and PostGIS"
 }
