@@ -22,8 +22,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SENT = "1.2.3.4, 203.0.113.7"
 
 
-def supervise() -> Any:
-    spec = importlib.util.spec_from_file_location("supervise", ROOT / "bin/supervise.py")
+def serving() -> Any:
+    """bin/serving.py, which bin/supervise.py asks for its commands."""
+    spec = importlib.util.spec_from_file_location("serving", ROOT / "bin/serving.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -39,7 +40,7 @@ class Supervised(Served):
         self.prefix, self.trusted = f"forwarded-{uuid4().hex}", trusted
 
     def command(self) -> list[str]:
-        return [sys.executable, *supervise().web_command(self.port, self.trusted)[1:]]
+        return list(serving().uvicorn_command(sys.executable, self.port, self.trusted))
 
 
 @pytest.fixture(params=["127.0.0.1", "10.9.8.7, 127.0.0.0/8", "10.9.8.7", ""])
