@@ -18,6 +18,7 @@ def make_groups() -> None:
     importlib.import_module("dispatch.migrations.0010_second_factors").allow(apps, None)
     importlib.import_module("dispatch.migrations.0007_console_permissions").widen_groups(apps, None)
     importlib.import_module("dispatch.migrations.0008_shift_report").let_supervisors_read(apps, None)
+    importlib.import_module("dispatch.migrations.0013_audit_verdict").let_supervisors_read(apps, None)
 
 
 def member(name: str, group: str) -> User:
