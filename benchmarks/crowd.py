@@ -38,6 +38,7 @@ class Socket(asyncio.Protocol):
             f"GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nAuthorization: Bearer {token}\r\n\r\n"
         ).encode()
+        self.token = token
         self.on_text = on_text
         self.buffer = b""
         self.is_open = False
@@ -105,7 +106,7 @@ def _itself(socket: Socket) -> Socket:
     return socket
 
 
-class _Process:
+class Process:
     """The child's side: all sockets, and what they have heard."""
 
     def __init__(self, host: str, port: int, path: str, tokens: Sequence[str], echoes: bool) -> None:
@@ -114,6 +115,8 @@ class _Process:
         self.answers: list[float] = []
         self.offers: list[tuple[str, float]] = []
         self.again = False
+        #: The first of its addresses; several crowds take different ones.
+        self.source = 0
         self.beating: asyncio.Task[None] | None = None
 
     def beat(self, number: int, socket: Socket) -> None:
@@ -144,7 +147,7 @@ class _Process:
                 began = time.monotonic()
                 for _ in range(20):
                     socket = Socket(f"{self.host}:{self.port}", self.path, token, self.heard)
-                    source = (f"127.0.0.{2 + number % SOURCES}", 0)
+                    source = (f"127.0.0.{2 + self.source + number % SOURCES}", 0)
                     with suppress(OSError):
                         await loop.create_connection(partial(_itself, socket), self.host, self.port, local_addr=source)
                         if await socket.opened and self.echoes:
@@ -223,25 +226,44 @@ class _Process:
         return dropped
 
 
-async def _serve(pipe: Connection, host: str, port: int, path: str, tokens: Sequence[str], echoes: bool) -> None:
-    crowd = _Process(host, port, path, tokens, echoes)
+async def _serve(
+    pipe: Connection,
+    kind: type[Process],
+    source: int,
+    host: str,
+    port: int,
+    path: str,
+    tokens: Sequence[str],
+    echoes: bool,
+) -> None:
+    crowd = kind(host, port, path, tokens, echoes)
+    crowd.source = source
     while (order := await asyncio.to_thread(pipe.recv)) is not None:
         verb, *arguments = order
         pipe.send(await getattr(crowd, verb)(*arguments))
     await crowd.drop()
 
 
-def _main(pipe: Connection, host: str, port: int, path: str, tokens: Sequence[str], echoes: bool) -> None:
-    asyncio.run(_serve(pipe, host, port, path, tokens, echoes))
+def _main(pipe: Connection, kind: type[Process], *arguments: Any) -> None:
+    asyncio.run(_serve(pipe, kind, *arguments))
 
 
 class Crowd:
     """The parent's side: `crowd("connect", 50)` waits for the answer; `start` and `answer` do not."""
 
-    def __init__(self, port: int, tokens: Sequence[str], *, path: str = "/ws/driver/", echoes: bool = False) -> None:
+    def __init__(
+        self,
+        port: int,
+        tokens: Sequence[str],
+        *,
+        path: str = "/ws/driver/",
+        echoes: bool = False,
+        kind: type[Process] = Process,
+        source: int = 0,
+    ) -> None:
         self.pipe, theirs = get_context("spawn").Pipe()
         self.child = get_context("spawn").Process(
-            target=_main, args=(theirs, "127.0.0.1", port, path, list(tokens), echoes), daemon=True
+            target=_main, args=(theirs, kind, source, "127.0.0.1", port, path, list(tokens), echoes), daemon=True
         )
         self.child.start()
 

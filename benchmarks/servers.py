@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from django.utils import timezone
 
 from benchmarks.report import ROOT
 from benchmarks.scratch import server_environment
+from drivers.models import DeviceToken, Driver
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -34,8 +36,9 @@ class Server:
         with socket.socket() as probe:
             probe.bind((serving.LOOPBACK, 0))
             self.port = int(probe.getsockname()[1])
-        command = serving.uvicorn_command(sys.executable, self.port, "")
-        command[command.index("config.asgi:application")] = application
+        command = self._command()
+        if "config.asgi:application" in command:
+            command[command.index("config.asgi:application")] = application
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process writes to it)
         self.child = subprocess.Popen(
             command,
@@ -51,17 +54,24 @@ class Server:
                 raise SystemExit(f"the server does not start:\n{self.log.read().decode(errors='replace')}")
             time.sleep(0.05)
 
+    def _command(self) -> list[str]:
+        command: list[str] = serving.uvicorn_command(sys.executable, self.port, "")
+        return command
+
+    def pids(self) -> list[int]:
+        return family(self.child.pid)
+
     def _answers(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex((serving.LOOPBACK, self.port)) == 0
 
     def cpu(self) -> float:
         """Seconds of CPU so far."""
-        return cpu_of([self.child.pid])
+        return cpu_of(self.pids())
 
     def memory(self) -> float:
-        """Resident bytes."""
-        return int(Path(f"/proc/{self.child.pid}/statm").read_text().split()[1]) * PAGE
+        """Bytes that are resident, those that processes share counted in each."""
+        return memory_of(self.pids())
 
     def stop(self) -> None:
         self.child.send_signal(signal.SIGTERM)
@@ -70,6 +80,33 @@ class Server:
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()
+
+
+class WebServer(Server):
+    """HTTP as `bin/up --web N` serves it behind its proxy: gunicorn with so many processes."""
+
+    def __init__(self, processes: int, **environment: str) -> None:
+        self.processes = processes
+        super().__init__(**environment)
+
+    def _command(self) -> list[str]:
+        command: list[str] = serving.gunicorn_command(sys.executable, self.port, self.processes)
+        return command
+
+
+def family(pid: int) -> list[int]:
+    """A process and everything below it."""
+    found = [pid]
+    for member in found:
+        with suppress(OSError):
+            for task in Path(f"/proc/{member}/task").iterdir():
+                found.extend(int(child) for child in (task / "children").read_text().split())
+    return found
+
+
+def memory_of(pids: Sequence[int]) -> float:
+    """Resident bytes of these processes together."""
+    return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids) * PAGE
 
 
 def cpu_of(pids: Sequence[int]) -> float:
@@ -81,14 +118,13 @@ def cpu_of(pids: Sequence[int]) -> float:
     return total / TICKS
 
 
-def tokens() -> list[str]:
-    """One for each driver there is, by driver id. Straight into the table: signing in hashes slowly on purpose."""
+def tokens(crew: Sequence[Driver] | None = None) -> list[str]:
+    """One for each of these drivers, or for each driver there is, by driver id. Straight into the table: signing in hashes
+    slowly on purpose."""
     from knox.models import get_digest_token
     from knox.settings import CONSTANTS
 
-    from drivers.models import DeviceToken, Driver
-
-    users = [driver.user for driver in Driver.objects.select_related("user").order_by("pk")]
+    users = [driver.user for driver in crew or Driver.objects.select_related("user").order_by("pk")]
     pairs = [(user, *get_digest_token()) for user in users]
     expiry = timezone.now() + timedelta(hours=2)
     DeviceToken.objects.bulk_create(

@@ -1,0 +1,205 @@
+"""Accepts per second over HTTP, beside pgbench running the same statements; and how long one takes at half that rate.
+
+    bin/bench accept [--orders 1500] [--rounds 3] [--fanout 50] [--processes 2] [--clients 8]
+
+Every order is on offer to `--fanout` drivers and accepted by one of them, each by another. The statements of one accept,
+from the token to the answer, are written down while Django answers it in this process; for pgbench they are written out
+with the ids of each order. So both do the same to rows of the same kind, in turns. The HTTP server is gunicorn as
+`bin/up --web N` runs it; the drivers are in a process of their own.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test import Client
+from knox.crypto import hash_token
+
+from benchmarks.callers import Callers, request
+from benchmarks.report import Report, arguments, quantile
+from benchmarks.scratch import database_url, hire, scratch_database
+from benchmarks.servers import WebServer, tokens
+from benchmarks.statements import Recorder
+from benchmarks.sweep import due_orders
+from dispatch.models import Offer
+from drivers.models import Driver, Presence
+from orders.models import Order
+
+#: Ids that stand nowhere else in a statement, so that they can be replaced by another turn's.
+MARKED = 987_654_321
+#: A driver takes one order, and the drivers of other orders must not run out.
+DRIVERS_PER_ORDER = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An order, and the driver who will accept it."""
+
+    order_id: UUID
+    offer_id: int
+    driver_id: int
+    user_id: int
+    name: str
+    token: str
+
+    def words(self) -> list[str]:
+        """Whatever stands in the statements of this turn and in those of no other."""
+        ids = (self.offer_id, self.driver_id, self.user_id)
+        return [self.order_id.hex, *map(str, ids), self.name, hash_token(self.token)]
+
+    @property
+    def path(self) -> str:
+        return f"/api/v1/orders/{self.order_id}/accept/"
+
+    def request(self) -> bytes:
+        return request("POST", self.path, self.token, b'{"action_id":"tap"}')
+
+
+class Market:
+    """Orders on offer, and who has not taken one yet."""
+
+    def __init__(self, keys: dict[int, str], fanout: int) -> None:
+        self.keys, self.fanout = keys, fanout
+        self.free = set(keys)
+        self.rounds = 0
+
+    def open(self, orders: int) -> list[Turn]:
+        self.rounds += 1
+        tag = f"round{self.rounds}-"
+        due_orders(tag, orders, self.fanout, seconds=3600)
+        offers: dict[UUID, list[Any]] = {}
+        columns = ("order_id", "id", "driver_id", "driver__user_id", "driver__name")
+        for row in Offer.objects.filter(order__reference__startswith=tag).order_by("id").values_list(*columns):
+            offers.setdefault(row[0], []).append(row)
+        found = []
+        for rows in offers.values():
+            row = next(one for one in rows if one[2] in self.free)
+            self.free.discard(row[2])
+            found.append(Turn(*row, token=self.keys[row[2]]))
+        return found
+
+    def marked_turn(self) -> Turn:
+        """One whose ids are unmistakable, beside the same number of other offers."""
+        user = get_user_model().objects.create(pk=MARKED, username="marked-driver")
+        driver = Driver.objects.create(pk=MARKED + 1, user=user, name="marked-driver")
+        Presence.objects.filter(pk=driver.pk).delete()
+        Presence.objects.create(driver=driver, is_online=True)
+        [key] = tokens([driver])
+        [turn] = self.open(1)
+        self.free.add(turn.driver_id)
+        Offer.objects.filter(pk=turn.offer_id).update(id=MARKED + 2, driver=driver)
+        return Turn(turn.order_id, MARKED + 2, driver.pk, user.pk, driver.name, key)
+
+
+@contextmanager
+def script_files(scripts: Sequence[str]) -> Iterator[list[Path]]:
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / f"{number}.sql" for number in range(len(scripts))]
+        for file, script in zip(files, scripts, strict=True):
+            file.write_text(script)
+        yield files
+
+
+def with_pgbench(statements: str, marked: Turn, turns: Sequence[Turn], clients: int) -> float:
+    """Seconds until so many pgbenches, a connection each, have run the statements of every turn."""
+    scripts = ["" for _ in range(clients)]
+    for number, turn in enumerate(turns):
+        mine = statements
+        for theirs, ours in zip(marked.words(), turn.words(), strict=True):
+            mine = mine.replace(theirs, ours)
+        scripts[number % clients] += mine
+    with script_files(scripts) as files:
+        began = time.monotonic()
+        running = [
+            subprocess.Popen(
+                ["pgbench", "-n", "-c", "1", "-t", "1", "-f", str(file), database_url()],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+            for file in files
+        ]
+        for one in running:
+            _, said = one.communicate()
+            if one.returncode or b"ERROR" in said:
+                raise SystemExit(f"pgbench: {said.decode()[-2000:]}")
+        return time.monotonic() - began
+
+
+def assigned(turns: Sequence[Turn]) -> int:
+    """How many of the turns' orders are held by the turns' drivers."""
+    pairs = {(turn.order_id, turn.driver_id) for turn in turns}
+    return len(pairs & set(Order.objects.filter(status="assigned").values_list("id", "driver_id")))
+
+
+def main() -> int:
+    parser = arguments(__doc__)
+    parser.add_argument("--orders", type=int, default=1500, help="accepted in each turn of a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--fanout", type=int, default=50)
+    parser.add_argument("--processes", type=int, default=2, help="of the HTTP server")
+    parser.add_argument("--clients", type=int, default=8, help="connections at once, of both")
+    given = parser.parse_args()
+    report = Report("accept")
+    with scratch_database("accept"):
+        drivers = given.orders * (2 * given.rounds + 1) * DRIVERS_PER_ORDER
+        hire(drivers)
+        crew = list(Driver.objects.select_related("user").order_by("pk"))
+        market = Market(dict(zip([driver.pk for driver in crew], tokens(crew), strict=True)), given.fanout)
+
+        marked = market.marked_turn()
+        with Recorder() as recorder:
+            answer = Client(HTTP_HOST="localhost").post(
+                marked.path, b'{"action_id":"tap"}', "application/json", HTTP_AUTHORIZATION=f"Bearer {marked.token}"
+            )
+        assert answer.status_code == 200, answer.content
+        report.note(f"one accept: {recorder.count} statements in {recorder.transactions} transactions")
+        connection.close()
+
+        server = WebServer(given.processes)
+        callers = Callers(server.port)
+        try:
+            warm = market.open(100)
+            callers("all", [turn.request() for turn in warm], given.clients)
+            rivals, rates, share = [], [], []
+            for _ in range(given.rounds):
+                turns = market.open(given.orders)
+                rivals.append(len(turns) / with_pgbench(recorder.script(), marked, turns, given.clients))
+                assert assigned(turns) == len(turns), "pgbench did not do what an accept does"
+                turns = market.open(given.orders)
+                before = server.cpu()
+                said = callers("all", [turn.request() for turn in turns], given.clients)
+                assert said["statuses"] == {200: len(turns)}, said["statuses"]
+                assert assigned(turns) == len(turns)
+                rates.append(len(turns) / said["seconds"])
+                share.append(1000 * (server.cpu() - before) / len(turns))
+            turns = market.open(given.orders)
+            half = median(rates) / 2
+            calm = callers("paced", [turn.request() for turn in turns], half, 64)
+            assert calm["statuses"] == {200: len(turns)}, calm["statuses"]
+        finally:
+            callers.close()
+            server.stop()
+    for rate in rivals:
+        report.value("pgbench, the same statements", rate, "/s")
+    for rate in rates:
+        report.value("accepts over HTTP", rate, "/s")
+    report.value("server CPU of an accept", median(share), "ms")
+    report.value("generator CPU of an accept", 1000 * said["cpu"] / given.orders, "ms")
+    report.times(f"accept at {half:.0f} a second", calm["took"])
+    report.bar("accepts over HTTP : pgbench", median(rates) / median(rivals), at_least=0.25)
+    report.bar("p99 at half the rate, ms", 1000 * quantile(sorted(calm["took"]), 0.99), at_most=50)
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""What a piece of code says to PostgreSQL, as a script: with its transactions, and values as they were sent."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from django.db import connection
+
+
+class Recorder:
+    """Writes down every statement of this thread's connection while it is entered."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.count = self.transactions = 0
+        self.in_transaction = False
+        self._restore: list[Callable[[], None]] = []
+
+    def __enter__(self) -> Self:
+        login: Any = connection
+        commit, wrapper = login._commit, connection.execute_wrapper(self._execute)
+
+        def commit_and_tell() -> None:
+            commit()
+            if self.in_transaction:
+                self.lines.append("COMMIT;")
+            self.in_transaction = False
+
+        login._commit = commit_and_tell
+        wrapper.__enter__()
+        self._restore = [lambda: wrapper.__exit__(None, None, None), lambda: setattr(login, "_commit", commit)]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for restore in self._restore:
+            restore()
+
+    def _execute(self, execute: Any, sql: str, parameters: Any, many: bool, context: dict[str, Any]) -> Any:
+        if connection.in_atomic_block and not self.in_transaction:
+            self.lines.append("BEGIN;")
+            self.in_transaction = True
+            self.transactions += 1
+        result = execute(sql, parameters, many, context)
+        said = connection.ops.last_executed_query(context["cursor"], sql, parameters)
+        self.lines.append(f"{said.strip()};")
+        self.count += 1
+        return result
+
+    def script(self) -> str:
+        return "\n".join([*self.lines, ""])
