@@ -47,8 +47,12 @@ class Stack:
             "proxy": proxy,
         }
         self.children = {name: self._start(name, command) for name, command in commands.items()}
-        for port in (web_port, *ws_ports, self.port):
-            self._wait_for(port)
+        try:
+            for port in (web_port, *ws_ports, self.port):
+                self._wait_for(port)
+        except BaseException:
+            self.stop()
+            raise
 
     def _start(self, name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
         with (self.run / f"{name}.log").open("wb") as log:

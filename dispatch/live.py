@@ -32,11 +32,15 @@ from dispatch import representations
 from dispatch.models import Message
 from drivers.http import rfc3339
 from drivers.models import Driver
+from drivers.rows import Rows
 from drivers.services import Recorded
 from orders.lifecycle import HELD
 from orders.models import Order, OrderContact, OrderEvent
 
 log = logging.getLogger(__name__)
+
+CONTACTS = Rows(OrderContact)
+CONTACT_OF = f"SELECT {CONTACTS.columns} FROM orders_ordercontact AS row WHERE row.order_id = %s"
 
 #: What drivers' sockets need to hear, and what dispatchers' do: a process without dispatchers skips every position.
 DRIVERS = "live.drivers"
@@ -54,7 +58,7 @@ def order_changed(order: Order, event: OrderEvent, *, contact: OrderContact | No
     _say(DISPATCHERS, text=encode({**head, "order": representations.order_for_staff(order)}))
     if order.driver_id is not None:
         held = order.status in HELD
-        contact = (contact or OrderContact.objects.filter(order_id=order.pk).first()) if held else None
+        contact = (contact or CONTACTS.one(CONTACT_OF, [order.pk])) if held else None
         shown = representations.order_for_driver(order, contact)
         _say(DRIVERS, to=[order.driver_id], text=encode({**head, "order": shown}))
 

@@ -16,18 +16,25 @@ The database's own trigger `order_within_capacity` locks order before driver too
 from collections.abc import Collection
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Count, QuerySet
 
 from dispatch.errors import DriverAtCapacity
 from drivers.errors import NotFound
 from drivers.models import Driver
+from drivers.rows import Rows
 from orders.lifecycle import HELD
 from orders.models import Order
+
+ORDERS, DRIVERS = Rows(Order), Rows(Driver)
+LOCK_ORDER = f"SELECT {ORDERS.columns} FROM orders_order AS row WHERE row.id = %s FOR NO KEY UPDATE"
+LOCK_DRIVER = f"SELECT {DRIVERS.columns} FROM drivers_driver AS row WHERE row.id = %s FOR NO KEY UPDATE"
+COUNT_LOAD = "SELECT count(*) FROM orders_order WHERE driver_id = %s AND status IN ('assigned', 'picked_up')"
 
 
 def lock_order(order_id: UUID) -> Order:
     """The order, locked until the transaction ends. NotFound if there is none."""
-    order = Order.objects.select_for_update(no_key=True, of=("self",)).filter(pk=order_id).first()
+    order = ORDERS.one(LOCK_ORDER, [order_id])
     if order is None:
         raise NotFound
     return order
@@ -35,7 +42,7 @@ def lock_order(order_id: UUID) -> Order:
 
 def lock_driver(driver_id: int) -> Driver:
     """The driver, locked until the transaction ends; call after `lock_order`. NotFound if there is none."""
-    driver = Driver.objects.select_for_update(no_key=True, of=("self",)).filter(pk=driver_id).first()
+    driver = DRIVERS.one(LOCK_DRIVER, [driver_id])
     if driver is None:
         raise NotFound
     return driver
@@ -55,7 +62,9 @@ def lock_available_drivers(driver_ids: Collection[int]) -> dict[int, Driver]:
 
 def load_of(driver_id: int) -> int:
     """How many orders the driver holds. Exact while the driver row is locked."""
-    return Order.objects.filter(driver_id=driver_id, status__in=sorted(HELD)).count()
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT_LOAD, [driver_id])
+        return int(cursor.fetchone()[0])
 
 
 def loads_of(driver_ids: Collection[int]) -> dict[int, int]:

@@ -108,6 +108,13 @@ def record_positions(*, positions: Sequence[Position]) -> list[Recorded]:
         return [Recorded(*row) for row in cursor.fetchall()]
 
 
+def is_on_duty(driver_id: int) -> bool:
+    """Whether the driver is on duty, heard of or not."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM drivers_presence WHERE driver_id = %s AND is_online", [driver_id])
+        return cursor.fetchone() is not None
+
+
 def set_duty(*, driver: Driver, is_online: bool) -> bool:
     """Put a driver on or off duty; True if that changed anything. Requires a transaction and a locked driver.
 

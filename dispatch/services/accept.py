@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
+
 from dispatch import live, selectors
 from dispatch.errors import NotOffered
 from dispatch.locks import check_capacity, load_of, loads_of, lock_driver, lock_order
@@ -19,7 +21,9 @@ from dispatch.services.closing import (
 from dispatch.services.receipts import NO_TAP, Done, Tap, act_once
 from drivers.clock import database_now
 from drivers.errors import DriverOffline, DriverSuspended, NotFound
-from drivers.models import Driver, Presence
+from drivers.models import Driver
+from drivers.rows import Rows
+from drivers.services import is_on_duty
 from orders import actors, changes
 from orders.errors import OrderCancelled, OrderExpired, OrderNotPending, OrderTaken
 from orders.lifecycle import HELD, Kind, Status
@@ -27,6 +31,20 @@ from orders.models import Order, OrderContact
 
 #: Offers that the history of an acceptance tells of.
 OFFERS_RECORDED = 10
+
+# By hand, as every accept runs them (drivers/rows.py).
+OFFERS = Rows(Offer)
+OFFER_OF = (
+    f"SELECT clock_timestamp(), {OFFERS.columns} FROM dispatch_offer AS row WHERE order_id = %s AND driver_id = %s"
+)
+WHO_ELSE = """
+SELECT driver_id, distance_m, status, seen_at FROM dispatch_offer WHERE order_id = %s AND driver_id <> %s
+ORDER BY distance_m, id LIMIT %s
+"""
+MARK_ACCEPTED = """
+UPDATE dispatch_offer SET status = 'accepted', answered_at = %(now)s, closed_at = %(now)s, closed_reason = 'accepted'
+WHERE order_id = %(order)s AND driver_id = %(driver)s AND status = 'open'
+"""
 
 
 def accept_order(*, order_id: UUID, driver_id: int, tap: Tap = NO_TAP) -> Done:
@@ -37,39 +55,33 @@ def accept_order(*, order_id: UUID, driver_id: int, tap: Tap = NO_TAP) -> Done:
     Raises NotFound, NotOffered, OrderTaken, OrderExpired, OrderCancelled, OrderNotPending, DriverAtCapacity,
     DriverOffline, DriverSuspended, Busy.
     """
-    _refuse_the_late(order_id, driver_id, tap)
+    seen = selectors.order_offered_to(order_id=order_id, driver_id=driver_id, unless_acted=tap.action_id)
+    if seen is not None and seen[0].driver_id != driver_id:
+        # Most of a crowd come after the order is gone: they are told so from one look without a lock, instead of queueing
+        # for the row only to hear the same. Whoever this lets through is judged under the lock.
+        order, now = seen
+        check_available(order, now=now)
     return act_once(
         driver_id=driver_id,
         order_id=order_id,
         verb="accept",
         tap=tap,
         act=lambda: _accept(order_id=order_id, driver_id=driver_id, tap=tap),
+        is_new=seen is not None,
     )
-
-
-def _refuse_the_late(order_id: UUID, driver_id: int, tap: Tap) -> None:
-    """Most of a crowd come after the order is gone: they are told so from one look without a lock, instead of queueing for
-    the row only to hear the same. Whoever this lets through is judged under the lock."""
-    seen = selectors.order_offered_to(order_id=order_id, driver_id=driver_id, unless_acted=tap.action_id)
-    if seen is not None and seen[0].driver_id != driver_id:
-        order, now = seen
-        check_available(order, now=now)
 
 
 def _accept(*, order_id: UUID, driver_id: int, tap: Tap) -> Order:
     order = lock_order(order_id)
     if order.driver_id == driver_id and order.status in HELD:
         return order
-    now = database_now()
-    offer = Offer.objects.filter(order=order, driver_id=driver_id).first()
-    if offer is None:
-        raise NotOffered
+    offer, now = _offer_of(order, driver_id)
     check_available(order, now=now)
     driver = lock_driver(driver_id)
     if driver.suspended:
         raise DriverSuspended
     check_capacity(driver)
-    if not Presence.objects.filter(pk=driver_id, is_online=True).exists():
+    if not is_on_duty(driver_id):
         raise DriverOffline
     if offer.status != OfferStatus.OPEN:
         raise NotOffered
@@ -86,11 +98,22 @@ def _accept(*, order_id: UUID, driver_id: int, tap: Tap) -> Order:
     return order
 
 
+def _offer_of(order: Order, driver_id: int) -> tuple[Offer, datetime]:
+    """The driver's offer of the locked order, and the database's time, which is later than the lock. Raises NotOffered."""
+    with connection.cursor() as cursor:
+        cursor.execute(OFFER_OF, [order.pk, driver_id])
+        found = cursor.fetchone()
+    if found is None:
+        raise NotOffered
+    return OFFERS.of(found[1:]), found[0]
+
+
 def _who_was_offered(accepted: Offer) -> list[dict[str, Any]]:
     """For the history: the nearest of those who could have accepted, and what became of it until somebody did."""
-    offers = Offer.objects.filter(order_id=accepted.order_id).exclude(pk=accepted.pk).order_by("distance_m", "pk")
     told: list[dict[str, Any]] = [{"driver": accepted.driver_id, "distance_m": round(accepted.distance_m)}]
-    nearest = offers.values_list("driver_id", "distance_m", "status", "seen_at")[:OFFERS_RECORDED]
+    with connection.cursor() as cursor:
+        cursor.execute(WHO_ELSE, [accepted.order_id, accepted.driver_id, OFFERS_RECORDED])
+        nearest = cursor.fetchall()
     for driver_id, metres, status, seen_at in nearest:
         became = status if status != OfferStatus.OPEN else "not_answered" if seen_at else "not_seen"
         told.append({"driver": driver_id, "distance_m": round(metres), "passed_over": str(became)})
@@ -99,9 +122,8 @@ def _who_was_offered(accepted: Offer) -> list[dict[str, Any]]:
 
 def mark_accepted(offer: Offer, *, now: datetime) -> None:
     """The driver's answer, on an offer whose order is locked."""
-    Offer.objects.filter(pk=offer.pk, status=OfferStatus.OPEN).update(
-        status=OfferStatus.ACCEPTED, answered_at=now, closed_at=now, closed_reason="accepted"
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(MARK_ACCEPTED, {"order": offer.order_id, "driver": offer.driver_id, "now": now})
 
 
 def check_available(order: Order, *, now: datetime) -> None:

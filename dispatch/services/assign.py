@@ -21,6 +21,7 @@ from dispatch.services.undo import Before, remember
 from drivers.clock import database_now
 from drivers.errors import DomainError, DriverOffline, DriverSuspended, Invalid
 from drivers.models import Driver, Presence
+from drivers.services import is_on_duty
 from orders import changes
 from orders.actors import Actor
 from orders.errors import OrderNotPending
@@ -152,7 +153,7 @@ def _lock_chosen(driver_id: int) -> Driver:
     if driver.suspended:
         raise DriverSuspended
     check_capacity(driver)
-    if not Presence.objects.filter(pk=driver_id, is_online=True).exists():
+    if not is_on_duty(driver_id):
         raise DriverOffline
     return driver
 
