@@ -59,7 +59,7 @@ class Stack:
             return subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
 
     def _wait_for(self, port: int) -> None:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300
         while True:
             with socket.socket() as probe:
                 if probe.connect_ex((serving.LOOPBACK, port)) == 0:

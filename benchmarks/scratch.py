@@ -114,7 +114,7 @@ INSERT INTO orders_order (id, reference, pickup, pickup_address, dropoff, dropof
     currency, metadata, status, expired, driver_id, version, created_at, release_at, auto_assign_at, expires_at,
     offered_at, assigned_at, picked_up_at, delivered_at)
 SELECT (lpad(to_hex((extract(epoch FROM made) * 1000)::bigint), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8'
-        || substr(md5(n::text), 4, 15))::uuid, 'old-' || n,
+        || substr(md5(n::text), 4, 15))::uuid, 'old-' || %(batch)s::text || '-' || n,
        ST_SetSRID(ST_MakePoint(-122.40 + (random() - 0.5) * 0.34, 37.77 + (random() - 0.5) * 0.2), 4326)::geography, '',
        ST_SetSRID(ST_MakePoint(-122.40 + (random() - 0.5) * 0.34, 37.77 + (random() - 0.5) * 0.2), 4326)::geography, '',
        '', 0, 5, 'USD', '{}', 'delivered', false, ids[1 + (n::bigint * 7919) %% array_length(ids, 1)], 5,
@@ -125,6 +125,11 @@ FROM (SELECT n, now() - interval '1 day' - n * interval '7 seconds' AS made FROM
     "offers": """
 INSERT INTO dispatch_offer (order_id, driver_id, status, distance_m, offered_at, answered_at, closed_at, closed_reason)
 SELECT id, driver_id, 'accepted', 500, offered_at, assigned_at, assigned_at, 'accepted' FROM orders_order
-WHERE reference LIKE 'old-%%'
+WHERE reference LIKE 'old-' || %(batch)s::text || '-%%'
 """,
 }
+
+
+def keep_old_orders(count: int, *, batch: int = 0) -> None:
+    """So many orders that are long delivered; another batch adds to those that are there."""
+    fill(OLD_ORDERS, orders=count, batch=batch)
