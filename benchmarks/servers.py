@@ -44,7 +44,7 @@ class Server:
             stdout=self.log,
             stderr=self.log,
         )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not self._answers():
             if self.child.poll() is not None or time.monotonic() > deadline:
                 self.log.seek(0)
