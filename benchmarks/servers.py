@@ -47,6 +47,8 @@ class Server:
         deadline = time.monotonic() + 180
         while not self._answers():
             if self.child.poll() is not None or time.monotonic() > deadline:
+                self.child.kill()
+                self.child.wait()
                 self.log.seek(0)
                 raise SystemExit(f"the server does not start:\n{self.log.read().decode(errors='replace')}")
             time.sleep(0.05)

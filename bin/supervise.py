@@ -1,11 +1,12 @@
 """Keeps the web server, the worker and the demo alive. Started by bin/up; needs nothing but Python's standard library.
 
-Children that die are started again, with a growing pause. PostgreSQL and Redis are daemons of their own: when one of
-them *crashed* (its pid file is there, its process is not) it is started again; when somebody stopped it, it stays so.
+Children that die are started again, with a growing pause. PostgreSQL and Redis are daemons of their own: when one of them is
+not there although nobody stopped it (bin/service stop), it is started again. That it left no pid file proves nothing: a
+PostgreSQL that cannot write because the disk is full ends in good order, and shall be back when there is room.
 
 Files in .local/run, all that bin/service and bin/down need:
   NAME.pid      "PID START@BOOT" of a living child, and of the supervisor itself
-  NAME.stopped  asked for by `bin/service stop NAME`: the child is ended and stays so until the file goes
+  NAME.stopped  asked for by `bin/service stop NAME`: the child, postgres or redis is ended and stays so until the file goes
   NAME.restart  asked for by `bin/service restart NAME`; removed when carried out
   NAME.reload   asked for by `bin/service reload NAME`: a second process takes over the first one's listening socket;
                 removed when it has, renamed to NAME.kept when it did not come up and the first one went on
@@ -107,18 +108,18 @@ class Supervisor:
                 child.not_before = now + 1.0
 
     def mend_services(self) -> None:
-        """Starts PostgreSQL or Redis again after a crash; looks twice, as a clean stop removes the pid file last."""
+        """Starts PostgreSQL or Redis again when nobody stopped it; looks twice, as one may just be being started anew."""
         if self.repair:
             if self.repair.poll() is None:
                 return
             self.repair = None
         for name, pid_file in (("postgres", LOCAL / "pg/postmaster.pid"), ("redis", LOCAL / "redis/redis.pid")):
-            if not crashed(pid_file):
+            if (RUN / f"{name}.stopped").exists() or not is_gone(pid_file):
                 self.suspects.pop(name, None)
             elif name not in self.suspects:
                 self.suspects[name] = time.monotonic()
             elif time.monotonic() - self.suspects[name] > 0.8:
-                self.say(f"· {name} crashed, starting it again")
+                self.say(f"· {name} is gone, starting it again")
                 del self.suspects[name]
                 with (LOG / "supervisor.log").open("ab") as output:
                     self.repair = subprocess.Popen(
@@ -254,11 +255,11 @@ def answers(port: int) -> bool:
         connection.close()
 
 
-def crashed(pid_file: Path) -> bool:
+def is_gone(pid_file: Path) -> bool:
     try:
         pid = int(pid_file.read_text().split("\n", 1)[0])
     except FileNotFoundError:
-        return False
+        return True
     except (OSError, ValueError):
         # Being written at this moment.
         return False
