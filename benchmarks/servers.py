@@ -47,9 +47,11 @@ class Server:
             stdout=self.log,
             stderr=self.log,
         )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not self._answers():
             if self.child.poll() is not None or time.monotonic() > deadline:
+                self.child.kill()
+                self.child.wait()
                 self.log.seek(0)
                 raise SystemExit(f"the server does not start:\n{self.log.read().decode(errors='replace')}")
             time.sleep(0.05)

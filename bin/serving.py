@@ -1,8 +1,8 @@
 """What serves Baton: one process that does everything or, for more, a proxy before several. Only commands and the proxy's
 configuration are made here; bin/supervise.py runs them. Needs nothing but Python's standard library.
 
-One: uvicorn with HTTP and sockets. Several: nginx on the address that everybody knows, gunicorn with N processes for HTTP
-behind it, and M uvicorns for the sockets. All state is in PostgreSQL and Redis, so it does not matter who gets what.
+One: uvicorn with HTTP and sockets. Several: nginx on the address that everybody knows, N uvicorns for HTTP behind it, and M
+for the sockets. All state is in PostgreSQL and Redis, so it does not matter who gets what.
 """
 
 import os
@@ -14,35 +14,39 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
-#: Requests at a time in each process for HTTP. Each thread keeps a connection to PostgreSQL.
+#: Connections that wait to be accepted.
+BACKLOG = 2048
+#: Requests at a time in each of several processes. Each thread keeps a connection to PostgreSQL.
 THREADS = 8
 #: Debian has it where an ordinary user's PATH does not look.
 NGINX_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 
 
-def uvicorn_command(python: str, port: int, trusted_proxies: str) -> list[str]:
+def uvicorn_command(python: str, port: int, trusted_proxies: str, *, fd: int | None = None) -> list[str]:
+    """`fd`: a listening socket to be inherited, which another process may hold too (bin/supervise.py)."""
     # No deflate: 19 kB a socket instead of 54. No proxy headers unless somebody says which proxies stand before this
     # server (BATON_TRUSTED_PROXIES, their addresses): otherwise anybody could say that a request came from elsewhere.
     proxies = (
         ["--proxy-headers", "--forwarded-allow-ips", trusted_proxies] if trusted_proxies else ["--no-proxy-headers"]
     )
+    listen = f"--host {LOOPBACK} --port {port}" if fd is None else f"--fd {fd}"
     words = f"""
-        -m uvicorn config.asgi:application --host {LOOPBACK} --port {port}
+        -m config.serve config.asgi:application {listen}
         --ws websockets-sansio --ws-per-message-deflate false --ws-max-size 16384
-        --timeout-graceful-shutdown 10 --timeout-keep-alive 30 --backlog 2048
+        --timeout-graceful-shutdown 10 --timeout-keep-alive 30 --backlog {BACKLOG}
         --no-access-log --no-server-header --log-level warning
     """
     return [python, *words.split(), *proxies]
 
 
-def gunicorn_command(python: str, port: int, processes: int) -> list[str]:
-    # The proxy keeps connections for 30 s: the server behind it must be the one that waits longer.
-    words = f"""
-        -m gunicorn config.wsgi:application --bind {LOOPBACK}:{port} --workers {processes} --worker-class gthread
-        --threads {THREADS} --keep-alive 75 --timeout 60 --graceful-timeout 10 --backlog 2048
-        --log-level warning --no-control-socket
-    """
-    return [python, *words.split()]
+def listening(port: int) -> socket.socket:
+    """A listening socket that children inherit. As long as one process has it, nobody is refused."""
+    found = socket.socket()
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found.bind((LOOPBACK, port))
+    found.listen(BACKLOG)
+    found.set_inheritable(True)
+    return found
 
 
 def nginx_command(configuration: Path) -> list[str] | None:
@@ -57,7 +61,7 @@ def behind_us(trusted_proxies: str) -> str:
 
 
 def nginx_configuration(
-    *, run: Path, port: int, web_port: int, ws_ports: Sequence[int], environment: Mapping[str, str]
+    *, run: Path, port: int, web_ports: Sequence[int], ws_ports: Sequence[int], environment: Mapping[str, str]
 ) -> str:
     """deploy/nginx.conf with everything filled in."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -78,13 +82,18 @@ def nginx_configuration(
         "MAX_PROOF": environment.get("BATON_MAX_PROOF_BYTES") or str(5 * 1024 * 1024),
         "TRUSTED": " ".join(f"{word} 1;" for word in trusted if word != "*"),
         "TRUST": str(int("*" in trusted)),
-        "WEB_PORT": str(web_port),
-        "WS_SERVERS": " ".join(f"server {LOOPBACK}:{number} max_fails=1 fail_timeout=1s;" for number in ws_ports),
+        "WEB_SERVERS": _servers(web_ports),
+        "WS_SERVERS": _servers(ws_ports),
     }
     text = (ROOT / "deploy" / "nginx.conf").read_text()
     for name, value in words.items():
         text = text.replace(f"@{name}@", value)
     return text
+
+
+def _servers(ports: Sequence[int]) -> str:
+    """Who does not answer is asked again after a second; the only one there is, always."""
+    return " ".join(f"server {LOOPBACK}:{port} max_fails=1 fail_timeout=1s;" for port in ports)
 
 
 def free_ports(count: int) -> list[int]:

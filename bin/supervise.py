@@ -1,36 +1,37 @@
 """Keeps the web server, the worker and the demo alive. Started by bin/up; needs nothing but Python's standard library.
 
-Children that die are started again, with a growing pause. PostgreSQL and Redis are daemons of their own: when one of
-them *crashed* (its pid file is there, its process is not) it is started again; when somebody stopped it, it stays so.
+Children that die are started again, with a growing pause. PostgreSQL and Redis are daemons of their own: when one of them is
+not there although nobody stopped it (bin/service stop), it is started again. That it left no pid file proves nothing: a
+PostgreSQL that cannot write because the disk is full ends in good order, and shall be back when there is room.
 
 Files in .local/run, all that bin/service and bin/down need:
   NAME.pid      "PID START@BOOT" of a living child, and of the supervisor itself
-  NAME.stopped  asked for by `bin/service stop NAME`: the child is ended and stays so until the file goes
+  NAME.stopped  asked for by `bin/service stop NAME`: the child, postgres or redis is ended and stays so until the file goes
   NAME.restart  asked for by `bin/service restart NAME`; removed when carried out
+  NAME.reload   asked for by `bin/service reload NAME`: a second process takes over the first one's listening socket;
+                removed when it has, renamed to NAME.kept when it did not come up and the first one went on
+  NAME.leaving  the first one has not ended yet
   ready         the web server has answered; `failed` says why it never will
   children      the names of all of them
 """
 
 import argparse
 import contextlib
-import ctypes
 import fcntl
 import http.client
 import os
 import resource
-import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import serving
+from children import LOCAL, LOG, ROOT, RUN, Child, how, identity, settings, write
 
-ROOT = Path(__file__).resolve().parent.parent
-LOCAL = ROOT / ".local"
-RUN = LOCAL / "run"
-LOG = LOCAL / "log"
 PYTHON = str(LOCAL / "venv/bin/python")
 
 TICK = 0.2
@@ -40,99 +41,6 @@ WELL_AFTER = 30.0
 # The web server ends open sockets within 10 s, a cluster its running tasks within 20 s.
 PATIENCE = 25.0
 GIVE_UP_AFTER = 90.0
-LARGEST_LOG = 50_000_000
-
-_libc = ctypes.CDLL(None, use_errno=True)
-PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent() -> None:
-    """In the child, before its program: when the supervisor is killed, the child gets SIGTERM."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def identity(pid: int) -> str:
-    """The same text that process_identity in bin/lib/common.sh makes."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{fields[19]}@{boot}"
-
-
-def write(path: Path, text: str) -> None:
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(text)
-    fresh.replace(path)
-
-
-def settings(part: str = "") -> dict[str, str]:
-    """Of the stack; .local/env.PART, if there is one, has those that are different for one child. Read at each start of a
-    child: after a port had to change, a restart is enough."""
-    found = {}
-    for file in (LOCAL / "env", LOCAL / f"env.{part}"):
-        if file.exists():
-            for word in shlex.split(file.read_text(), comments=True):
-                key, _, value = word.partition("=")
-                found[key] = value
-    return found
-
-
-class Child:
-    def __init__(self, name: str, command: list[str], *, port: int = 0, **environment: str) -> None:
-        self.name = name
-        self.command = command
-        #: Where it must answer before the stack is ready, apart from the address that everybody knows.
-        self.port = port
-        self.environment = {"BATON_PROCESS_NAME": f"baton-{name}", **environment}
-        self.process: subprocess.Popen[bytes] | None = None
-        self.started = 0.0
-        self.deaths = 0
-        self.not_before = 0.0
-
-    def file(self, kind: str) -> Path:
-        return RUN / f"{self.name}.{kind}"
-
-    def start(self) -> None:
-        log = LOG / f"{self.name}.log"
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                self.command,
-                cwd=ROOT,
-                env={**os.environ, **settings(self.name), **self.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
-        self.started = time.monotonic()
-        write(self.file("pid"), f"{self.process.pid} {identity(self.process.pid)}\n")
-
-    def signal(self, number: int) -> None:
-        if self.process:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
-
-    def ask_to_end(self) -> None:
-        """Only the leader: a worker ends its own clusters, in its own order."""
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-
-    def bury(self) -> int:
-        """After the leader's death: nobody of its group outlives it."""
-        assert self.process is not None
-        status = self.process.wait()
-        self.signal(signal.SIGKILL)
-        self.process = None
-        self.file("pid").unlink(missing_ok=True)
-        return status
-
-    def keep_log_small(self) -> None:
-        """The child writes in append mode, so its log can be copied and emptied under it."""
-        log = LOG / f"{self.name}.log"
-        with contextlib.suppress(OSError):
-            if log.stat().st_size > LARGEST_LOG:
-                (LOG / f"{self.name}.log.1").write_bytes(log.read_bytes()[-LARGEST_LOG // 5 :])
-                os.truncate(log, 0)
 
 
 class Supervisor:
@@ -164,13 +72,23 @@ class Supervisor:
 
     def tend(self, child: Child) -> None:
         now = time.monotonic()
+        child.see_off()
         stopped = child.file("stopped").exists()
-        restart = child.file("restart")
+        restart, reload = child.file("restart"), child.file("reload")
+        if reload.exists() and not child.listens:
+            # Two of them would be one too many: it ends, and begins anew.
+            reload.rename(restart)
         if child.process and child.process.poll() is None:
             if stopped or restart.exists():
                 self.end([child])
                 restart.unlink(missing_ok=True)
                 child.deaths, child.not_before = 0, 0.0
+            elif child.heir:
+                if failed := child.look_at_heir():
+                    self.say(f"· {child.name}: its successor did not come up ({failed}), it goes on itself")
+                    reload.rename(child.file("kept"))
+            elif reload.exists():
+                child.raise_heir()
             elif child.deaths and now - child.started > WELL_AFTER:
                 child.deaths = 0
             return
@@ -184,21 +102,24 @@ class Supervisor:
             )
         if not stopped and now >= child.not_before:
             restart.unlink(missing_ok=True)
-            child.start()
+            reload.unlink(missing_ok=True)
+            if not child.start():
+                child.deaths += 1
+                child.not_before = now + 1.0
 
     def mend_services(self) -> None:
-        """Starts PostgreSQL or Redis again after a crash; looks twice, as a clean stop removes the pid file last."""
+        """Starts PostgreSQL or Redis again when nobody stopped it; looks twice, as one may just be being started anew."""
         if self.repair:
             if self.repair.poll() is None:
                 return
             self.repair = None
         for name, pid_file in (("postgres", LOCAL / "pg/postmaster.pid"), ("redis", LOCAL / "redis/redis.pid")):
-            if not crashed(pid_file):
+            if (RUN / f"{name}.stopped").exists() or not is_gone(pid_file):
                 self.suspects.pop(name, None)
             elif name not in self.suspects:
                 self.suspects[name] = time.monotonic()
             elif time.monotonic() - self.suspects[name] > 0.8:
-                self.say(f"· {name} crashed, starting it again")
+                self.say(f"· {name} is gone, starting it again")
                 del self.suspects[name]
                 with (LOG / "supervisor.log").open("ab") as output:
                     self.repair = subprocess.Popen(
@@ -209,6 +130,7 @@ class Supervisor:
     def look_whether_ready(self) -> str | None:
         """Says why the stack will not come up, if so."""
         web = self.children[0]
+        log = LOG / f"{web.name}.log"
         if web.process and web.process.poll() is None and answers(self.port) and not self.still_starting():
             self.ready = True
             write(RUN / "ready", "")
@@ -217,13 +139,13 @@ class Supervisor:
                 self.say("Running. Ctrl-C stops everything. Logs: .local/log")
             return None
         if web.deaths >= 3:
-            return f"the web server does not start: {last_words(LOG / 'web.log')} (log: {LOG / 'web.log'})"
+            return f"the web server does not start: {last_words(log)} (log: {log})"
         if time.monotonic() - self.birth > GIVE_UP_AFTER:
-            return f"the web server did not answer within {GIVE_UP_AFTER:.0f} s (log: {LOG / 'web.log'})"
+            return f"the web server did not answer within {GIVE_UP_AFTER:.0f} s (log: {log})"
         return None
 
     def still_starting(self) -> list[str]:
-        """Processes for sockets that do not answer yet. (The proxy sends nobody to those.)"""
+        """Processes behind the proxy that do not answer yet. (It sends nobody to those.)"""
         return [child.name for child in self.children if child.port and not answers(child.port)]
 
     # --- The whole life -----------------------------------------------------------------------------------------------
@@ -260,16 +182,16 @@ class Supervisor:
 
     def end(self, children: list[Child]) -> None:
         """All at the same time: first asked, then, when patience is at its end, killed."""
-        alive = [child for child in children if child.process]
-        for child in alive:
+        for child in children:
             child.ask_to_end()
         deadline = time.monotonic() + PATIENCE
-        while any(child.process.poll() is None for child in alive if child.process) and time.monotonic() < deadline:
+        alive = [(child.name, process) for child in children for process in child.everyone()]
+        while any(process.poll() is None for _, process in alive) and time.monotonic() < deadline:
             time.sleep(0.05)
-        for child in alive:
-            if child.process and child.process.poll() is None:
-                self.say(f"· {child.name} did not end by itself, killing it")
-                child.signal(signal.SIGKILL)
+        for name, process in alive:
+            if process.poll() is None:
+                self.say(f"· {name} did not end by itself, killing it")
+        for child in children:
             child.bury()
 
     def stop_services(self, names: list[str]) -> None:
@@ -282,34 +204,43 @@ class Supervisor:
             )
 
 
-def manage(name: str) -> list[str]:
-    return [PYTHON, str(ROOT / "manage.py"), name]
+def manage(name: str) -> Callable[[int], list[str]]:
+    return lambda fd: [PYTHON, str(ROOT / "manage.py"), name]
+
+
+def server(name: str, port: int, trusted: str, **more: Any) -> Child:
+    def command(fd: int) -> list[str]:
+        return serving.uvicorn_command(PYTHON, port, trusted, fd=fd)
+
+    return Child(name, command, listens=port, **more)
 
 
 def servers(port: int, environment: dict[str, str], *, web: int, ws: int) -> list[Child]:
     """One process for everything; or, if numbers are given, a proxy before `web` and `ws` processes."""
     trusted = environment.get("BATON_TRUSTED_PROXIES", "")
     if not web:
-        return [Child("web", serving.uvicorn_command(PYTHON, port, trusted))]
-    web_port, *ws_ports = serving.free_ports(1 + ws)
+        return [server("web", port, trusted)]
+    ports = serving.free_ports(web + ws)
+    web_ports, ws_ports = ports[:web], ports[web:]
     run = RUN / "proxy"
     run.mkdir(mode=0o700, exist_ok=True)
     configuration = run / "nginx.conf"
     write(
         configuration,
-        serving.nginx_configuration(run=run, port=port, web_port=web_port, ws_ports=ws_ports, environment=environment),
+        serving.nginx_configuration(
+            run=run, port=port, web_ports=web_ports, ws_ports=ws_ports, environment=environment
+        ),
     )
     proxy = serving.nginx_command(configuration)
     if proxy is None:
         raise SystemExit("nginx is not installed; bin/up installs it")
     believed = serving.behind_us(trusted)
+    more = {} if "BATON_MAX_REQUESTS_AT_ONCE" in environment else {"BATON_MAX_REQUESTS_AT_ONCE": str(serving.THREADS)}
+    named = [(f"web{n}", each) for n, each in enumerate(web_ports, 1)]
+    named += [(f"ws{n}", each) for n, each in enumerate(ws_ports, 1)]
     return [
-        Child("web", serving.gunicorn_command(PYTHON, web_port, web), BATON_TRUSTED_PROXIES=believed),
-        *(
-            Child(f"ws{n}", serving.uvicorn_command(PYTHON, ws_port, believed), port=ws_port)
-            for n, ws_port in enumerate(ws_ports, 1)
-        ),
-        Child("proxy", proxy),
+        *(server(name, each, believed, port=each, **more) for name, each in named),
+        Child("proxy", lambda fd: proxy),
     ]
 
 
@@ -324,11 +255,11 @@ def answers(port: int) -> bool:
         connection.close()
 
 
-def crashed(pid_file: Path) -> bool:
+def is_gone(pid_file: Path) -> bool:
     try:
         pid = int(pid_file.read_text().split("\n", 1)[0])
     except FileNotFoundError:
-        return False
+        return True
     except (OSError, ValueError):
         # Being written at this moment.
         return False
@@ -347,10 +278,6 @@ def tests_running() -> bool:
     except BlockingIOError:
         return True
     return False
-
-
-def how(status: int) -> str:
-    return f"status {status}" if status >= 0 else signal.Signals(-status).name
 
 
 def last_words(log: Path) -> str:
@@ -374,8 +301,9 @@ def main() -> int:
 
     for stale in ("ready", "failed"):
         (RUN / stale).unlink(missing_ok=True)
-    for mark in (*RUN.glob("*.stopped"), *RUN.glob("*.restart")):
-        mark.unlink()
+    for kind in ("stopped", "restart", "reload", "leaving", "kept"):
+        for mark in RUN.glob(f"*.{kind}"):
+            mark.unlink()
     # Thousands of sockets: as many files as the machine allows us.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

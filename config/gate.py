@@ -1,9 +1,9 @@
 """How HTTP gets into Django under ASGI: whole bodies of bounded size, a bounded number of threads, a bounded queue.
 
 Django's own ASGI handler gives every request a new thread and lets any number in. Here requests run in a fixed set of
-threads, first come, first served: each keeps its database connection, a thousand requests at once wait their turn instead
-of fighting for connections, and a client that sends its body slowly holds nobody up, because a request takes a thread only
-once its body is complete.
+threads (config/lanes.py: who comes first): each keeps its database connection, a thousand requests at once wait their turn
+instead of fighting for connections, and a client that sends its body slowly holds nobody up, because a request takes a
+thread only once its body is complete.
 """
 
 import asyncio
@@ -12,8 +12,6 @@ import os
 import re
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
@@ -26,6 +24,7 @@ from django.core.handlers.base import BaseHandler
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
+from config.lanes import Gone, Lane, Rank, Refused, rank_of
 from config.problems import problem_response
 
 log = logging.getLogger(__name__)
@@ -37,6 +36,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 #: A whole body has this long to arrive (a picture longer), and a client this long to take a piece of a long answer.
 BODY_SECONDS = 30
 PROOF_SECONDS = 120
+#: So long a whole picture waits for its turn.
+PROOF_PATIENCE_SECONDS = 30.0
 CHUNK_SECONDS = 30
 #: Bodies above this wait on disk.
 BODY_IN_MEMORY = 64 * 1024
@@ -46,58 +47,6 @@ UPLOADS = "/admin/"
 PROOFS = re.compile(r"/api/v1/orders/[0-9a-f-]{36}/proofs/")
 SIGN_IN = ("/api/v1/auth/login/", "/admin/login/")
 OPERATIONS = ("/healthz", "/readyz", "/metrics")
-
-
-class Lane:
-    """A fixed number of threads and a bounded queue before them, first come, first served.
-
-    With `heavy`, whose body is still on its way counts, too: bodies take room on disk. Elsewhere those who only dawdle
-    keep nobody out.
-    """
-
-    def __init__(self, name: str, *, threads: int, waiting: int, heavy: bool = False) -> None:
-        self.room = threads + waiting
-        self.inside = 0
-        self.arriving = 0
-        self.heavy = heavy
-        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
-
-    @property
-    def is_full(self) -> bool:
-        return self.inside + (self.arriving if self.heavy else 0) >= self.room
-
-    @contextmanager
-    def arrival(self) -> Iterator[None]:
-        """While a body is read."""
-        self.arriving += 1
-        try:
-            yield
-        finally:
-            self.arriving -= 1
-
-    def submit(self, loop: AbstractEventLoop, call: Callable[..., Any], *args: Any) -> "Future[Any]":
-        self.inside += 1
-        work = self._threads.submit(call, *args)
-        work.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave))
-        return work
-
-    def _leave(self) -> None:
-        self.inside -= 1
-
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-
-class Gone(Exception):
-    """The client went away before there was anything to answer."""
-
-
-class Refused(Exception):
-    """The request is answered here, without Django."""
-
-    def __init__(self, status: int, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.response = problem_response(status, code, detail)
 
 
 class Gate(BaseHandler):
@@ -116,7 +65,12 @@ class Gate(BaseHandler):
         self.sign_ins = Lane("sign-in", threads=os.cpu_count() or 2, waiting=waiting)
         self.operations = Lane("operations", threads=2, waiting=50)
         self.proofs = Lane(
-            "proof", threads=settings.MAX_PROOFS_AT_ONCE, waiting=settings.MAX_PROOFS_WAITING, heavy=True
+            "proof",
+            threads=settings.MAX_PROOFS_AT_ONCE,
+            waiting=settings.MAX_PROOFS_WAITING,
+            heavy=True,
+            # It took long to come here, and the app does not give it up.
+            patience=dict.fromkeys(Rank, PROOF_PATIENCE_SECONDS),
         )
 
     def close(self) -> None:
@@ -131,14 +85,13 @@ class Gate(BaseHandler):
         return self.operations if path in OPERATIONS else self.requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        lane = self._lane(scope["path"])
+        lane, rank = self._lane(scope["path"]), rank_of(scope["method"], scope["path"])
         try:
-            if lane.is_full:
-                raise Refused(503, "busy", "Too many requests are waiting already. Try again in a moment.")
+            lane.check_room(rank)
             with lane.arrival():
                 whole = await self._read(scope, receive)
             with whole as body:
-                await self._answer(lane, scope, body, receive, send)
+                await self._answer(lane, rank, scope, body, receive, send)
         except Refused as refusal:
             await self._send_whole(refusal.response, send)
         except Gone:
@@ -184,17 +137,16 @@ class Gate(BaseHandler):
             return settings.MAX_PROOF_BYTES, PROOF_SECONDS
         return settings.MAX_BODY_BYTES, BODY_SECONDS
 
-    async def _answer(self, lane: Lane, scope: Scope, body: IO[bytes], receive: Receive, send: Send) -> None:
+    async def _answer(
+        self, lane: Lane, rank: Rank, scope: Scope, body: IO[bytes], receive: Receive, send: Send
+    ) -> None:
         loop = asyncio.get_running_loop()
-        work = lane.submit(loop, self._run, scope, body, loop, send)
-        answered = asyncio.wrap_future(work, loop=loop)
         gone = asyncio.ensure_future(_disconnect(receive))
         try:
-            await asyncio.wait({answered, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not answered.done() and work.cancel():
-                # Nobody waits for the answer, and the request has not begun: it never does.
-                raise Gone
-            response = await answered
+            # Who hangs up while waiting is never begun.
+            await lane.turn(rank, gone)
+            work = lane.submit(rank, loop, self._run, scope, body, loop, send)
+            response = await asyncio.wrap_future(work, loop=loop)
         finally:
             gone.cancel()
         if response is not None:

@@ -9,17 +9,19 @@ from typing import Any
 import redis
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
-from django.db.models import Count, F
+from django.db.models import Count, DurationField, F, Max
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
+from django_q.models import Failure, OrmQ
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from config.problems import problem_response
+from dispatch.jobs import CLUSTER
 from dispatch.models import AuditVerdict, SweepHeartbeat
 from dispatch.selectors import live_presences
 from drivers import redisdb
@@ -146,6 +148,18 @@ class DispatchCollector(Collector):
             "baton_audit_age_seconds",
             "Since the last audit; NaN: never.",
             verdict.age.total_seconds() if verdict is not None else float("nan"),
+        )
+        # `lock` is when a task may be taken: in the future while it is not due, or while a worker has it.
+        due = OrmQ.objects.filter(key=CLUSTER).aggregate(
+            count=Count("*"), oldest=Max(database_now() - F("lock"), output_field=DurationField())
+        )
+        yield GaugeMetricFamily("baton_jobs", "Jobs that are queued or being done.", due["count"])
+        waits = due["oldest"].total_seconds() if due["oldest"] is not None else 0.0
+        yield GaugeMetricFamily(
+            "baton_oldest_job_seconds", "How long the oldest job has been due and not taken; 0: none.", max(0.0, waits)
+        )
+        yield GaugeMetricFamily(
+            "baton_failed_jobs", "Jobs that failed and stand in the admin.", Failure.objects.count()
         )
         oldest = Order.objects.filter(status=Status.PENDING, expired=False).order_by("expires_at").first()
         late = (database_now() - oldest.expires_at).total_seconds() if oldest is not None else 0.0

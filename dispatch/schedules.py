@@ -32,7 +32,7 @@ PLANNED = (
     Planned(name="sweeps", func="dispatch.tasks.run_sweeps", minutes=1, cluster="sweeps"),
     Planned(name="erase contacts", func="dispatch.tasks.erase_contacts", minutes=60, cluster="jobs"),
     Planned(name="settle quarters", func="dispatch.tasks.settle_quarters", minutes=15, cluster="jobs"),
-    Planned(name="audit", func="dispatch.tasks.audit_history", minutes=60, cluster="jobs", patience=3),
+    Planned(name="audit", func="dispatch.tasks.audit_history", minutes=5, cluster="jobs", patience=3),
     Planned(name="clean up", func="dispatch.tasks.clean_up", minutes=24 * 60, cluster="jobs"),
 )
 

@@ -38,7 +38,8 @@ SELECT
     (SELECT count(*) FROM orders_order WHERE status = 'picked_up'),
     (SELECT count(DISTINCT driver_id) FROM orders_order WHERE status IN ('assigned', 'picked_up')),
     count(*) FILTER (WHERE is_online),
-    count(*) FILTER (WHERE is_online AND last_seen > clock_timestamp() - make_interval(secs => %s))
+    count(*) FILTER (WHERE is_online AND last_seen > clock_timestamp() - make_interval(secs => %s)),
+    coalesce((SELECT cardinality(broken) FROM dispatch_auditverdict), 0)
 FROM drivers_presence
 """
 
@@ -140,6 +141,7 @@ def board_stats() -> dict[str, int]:
         "drivers_carrying",
         "drivers_on_duty",
         "drivers_live",
+        "broken_promises",
     )
     with connection.cursor() as cursor:
         cursor.execute(STATS_SQL, [settings.LIVE_SECONDS])

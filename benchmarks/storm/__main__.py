@@ -21,7 +21,7 @@ from benchmarks.storm.nemesis import RECOVERS_WITHIN_S, Fault, Nemesis, schedule
 from benchmarks.storm.sabotage import SABOTAGES, spoil
 from benchmarks.storm.stack import CITY, PASSWORD, ROOT, Broken, Stack
 
-KINDS = ("kill", "stop", "cut", "slow", "freeze", "deafen")
+KINDS = ("kill", "stop", "cut", "slow", "freeze", "deafen", "fill", "reload")
 #: The longest that an order of the storm stays open by itself: expiry, a new round, and the sweep.
 QUIET_WITHIN_S = 150.0
 EXAMPLES_SHOWN = 5
@@ -102,7 +102,7 @@ async def storm(
     options: argparse.Namespace, faults: list[Fault] | None = None
 ) -> tuple[dict[str, list[str]], list[Fault]]:
     """One storm; what broke, and the faults that were. `faults`: these and no others."""
-    stack = Stack(port=options.port, keep=options.keep)
+    stack = Stack(port=options.port, keep=options.keep, web=options.web, ws=options.ws)
     clients = Clients(stack, options)
     nemesis = Nemesis(stack, say)
     broken: dict[str, list[str]] = {}
@@ -134,7 +134,8 @@ async def storm(
 
 async def rage(options: argparse.Namespace, clients: Clients, nemesis: Nemesis, faults: list[Fault] | None) -> None:
     began = time.monotonic()
-    following = schedule(options.seed, kinds=options.kinds) if options.kinds else None
+    several = bool(clients.stack.web)
+    following = schedule(options.seed, kinds=options.kinds, several=several) if options.kinds else None
     given = list(faults or [])
     await asyncio.sleep(2)
     while (elapsed := time.monotonic() - began) < options.seconds:
@@ -255,12 +256,18 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--nemesis", default=",".join(KINDS), metavar="KINDS", help=f"of {','.join(KINDS)}, or none")
     parser.add_argument("--schedule", type=Path, metavar="FILE", help="exactly the faults in this file")
     parser.add_argument("--shrink", type=int, default=0, metavar="N", help="halve a failing schedule up to N times")
+    parser.add_argument("--web", type=int, default=0, metavar="N", help="so many processes for HTTP behind a proxy …")
+    parser.add_argument(
+        "--ws", type=int, default=0, metavar="M", help="… and so many for sockets (default: one for all)"
+    )
     parser.add_argument("--sabotage", choices=sorted(SABOTAGES), help="break the copy first; the verdict must see it")
     parser.add_argument("--port", type=int, default=18800 + random.randrange(500))
     parser.add_argument("--keep", action="store_true", help="leave the copy and the books behind")
     options = parser.parse_args()
     options.seed = random.randrange(10**6) if options.seed is None else options.seed
     options.seconds = options.minutes * 60 if options.minutes is not None else options.seconds
+    if options.web or options.ws:
+        options.web, options.ws = max(1, options.web), max(1, options.ws)
     options.kinds = set() if options.nemesis == "none" else set(options.nemesis.split(","))
     if unknown := options.kinds - set(KINDS):
         parser.error(f"no such nemesis: {', '.join(sorted(unknown))}")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import random
+import resource
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -15,12 +16,15 @@ from benchmarks.storm.wires import Mood
 #: A single fault must be over, without an operator, so long after its cause is gone.
 RECOVERS_WITHIN_S = 15.0
 PARTS = ("web", "worker", "clusters", "postmaster", "backends", "redis")
+#: With `--web N --ws M` there are these, too.
+MORE_PARTS = ("ws", "proxy")
 WIRES = ("clients-web", "web-postgres", "web-redis", "worker-postgres", "worker-redis")
+MORE_WIRES = ("ws-postgres", "ws-redis")
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    #: kill, stop, cut, slow, freeze, deafen
+    #: kill, stop, cut, slow, freeze, deafen, fill, reload
     kind: str
     #: A part of the stack or a wire.
     where: str
@@ -35,11 +39,14 @@ class Fault:
         return f"{self.kind} {self.where}" + (f" {self.lasts_s:.1f} s" if self.lasts_s else "")
 
 
-def schedule(seed: int, *, kinds: set[str]) -> Callable[[], Fault]:
+def schedule(seed: int, *, kinds: set[str], several: bool = False) -> Callable[[], Fault]:
     """An endless series of faults: every kind at every place in turn, shuffled, so that a short storm has many."""
     dice = random.Random(f"nemesis {seed}")
-    every = [("kill", part) for part in PARTS] + [("stop", part) for part in PARTS]
-    every += [(kind, wire) for kind in ("cut", "slow", "freeze", "deafen") for wire in WIRES]
+    parts, wires = (PARTS + MORE_PARTS, WIRES + MORE_WIRES) if several else (PARTS, WIRES)
+    every = [("kill", part) for part in parts] + [("stop", part) for part in parts]
+    every += [(kind, wire) for kind in ("cut", "slow", "freeze", "deafen") for wire in wires]
+    every += [("fill", "postgres"), ("reload", "web"), ("reload", "worker")]
+    every += [("reload", "ws")] if several else []
     every = [fault for fault in every if fault[0] in kinds]
     waiting: list[tuple[str, str]] = []
 
@@ -47,7 +54,7 @@ def schedule(seed: int, *, kinds: set[str]) -> Callable[[], Fault]:
         if not waiting:
             waiting.extend(dice.sample(every, len(every)))
         kind, where = waiting.pop()
-        lasts = 0.0 if kind == "kill" else round(dice.uniform(0.5, 4.0), 1)
+        lasts = 0.0 if kind in {"kill", "reload"} else round(dice.uniform(0.5, 4.0), 1)
         return Fault(kind, where, lasts, round(dice.uniform(0.5, 3.0), 1), dice.random())
 
     return following
@@ -92,11 +99,13 @@ class Nemesis:
             "slow": lambda fault: self._spoil(fault, Mood.SLOW, delay_s=0.05 + 0.3 * fault.pick),
             "freeze": lambda fault: self._spoil(fault, Mood.FROZEN),
             "deafen": lambda fault: self._spoil(fault, Mood.DEAF),
+            "fill": self._fill,
+            "reload": self._reload,
         }
 
     def _victims(self, fault: Fault) -> list[int]:
         pids = sorted(self.stack.processes(fault.where))
-        if fault.where in {"clusters", "backends"} and pids:
+        if fault.where in {"clusters", "backends", "ws"} and pids:
             return [pids[int(fault.pick * len(pids))]]
         return pids
 
@@ -118,6 +127,33 @@ class Nemesis:
         finally:
             _signal(victims, signal.SIGCONT)
         return "" if victims else "nobody there"
+
+    async def _fill(self, fault: Fault) -> str:
+        """The disk is full: no file of PostgreSQL may be written beyond its first page, the log of transactions first of
+        all. (A limit on its processes, which ends with them; to PostgreSQL it is the same error at the same place.)"""
+        struck = 0
+        over = time.monotonic() + fault.lasts_s
+        try:
+            while time.monotonic() < over:
+                # Also those that come meanwhile.
+                struck = max(struck, self._limit_files(8192))
+                await asyncio.sleep(0.1)
+        finally:
+            self._limit_files(resource.RLIM_INFINITY)
+        return f"{struck} processes"
+
+    def _limit_files(self, size: int) -> int:
+        limited = 0
+        for pid in [*self.stack.processes("postmaster"), *self.stack.processes("postgres")]:
+            with contextlib.suppress(OSError):
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+                limited += 1
+        return limited
+
+    async def _reload(self, fault: Fault) -> str:
+        """No fault at all: a new process takes over from the old one, and nobody may notice."""
+        await self.stack.run("bin/service", "reload", fault.where, seconds=150)
+        return ""
 
     async def _spoil(self, fault: Fault, mood: Mood, delay_s: float = 0.0) -> str:
         wire = self.stack.wires[fault.where]

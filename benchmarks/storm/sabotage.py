@@ -46,6 +46,13 @@ SABOTAGES: dict[str, Sabotage] = {
         NO_TRIGGERS,
         TRIGGERS,
     ),
+    "constraint_dropped": Sabotage(
+        "the index that allows one accepted offer per order is gone: nothing is broken yet, one guard fewer stands",
+        (),
+        "ALTER TABLE dispatch_offer DROP CONSTRAINT IF EXISTS one_accepted_offer_per_order;"
+        " DROP INDEX IF EXISTS one_accepted_offer_per_order;",
+        "CREATE UNIQUE INDEX one_accepted_offer_per_order ON dispatch_offer (order_id) WHERE status = 'accepted';",
+    ),
     "published_before_commit": Sabotage(
         "screens are told at once instead of after commit, also of what is then rolled back",
         (

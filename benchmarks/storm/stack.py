@@ -28,11 +28,13 @@ class Broken(Exception):
 class Stack:
     """`up()` first. All paths, ports and processes are the copy's own."""
 
-    def __init__(self, *, port: int, keep: bool = False) -> None:
+    def __init__(self, *, port: int, keep: bool = False, web: int = 0, ws: int = 0) -> None:
         self.place = Path(tempfile.mkdtemp(prefix="baton-storm."))
         self.copy = self.place / "checkout"
         self.port = port
         self.keep = keep
+        #: Processes for HTTP and for sockets behind a proxy; 0: one for everything.
+        self.web, self.ws = web, ws
         self.wires: dict[str, Wire] = {}
 
     # --- Up and down -------------------------------------------------------------------------------------------------
@@ -62,7 +64,8 @@ class Stack:
         (self.copy / "node_modules").symlink_to(ROOT / "node_modules")
 
     async def up(self) -> None:
-        await self.run("bin/up", "--no-demo", "--detach", "--port", str(self.port), seconds=300)
+        several = ("--web", str(self.web), "--ws", str(self.ws)) if self.web else ()
+        await self.run("bin/up", "--no-demo", "--detach", "--port", str(self.port), *several, seconds=300)
         self.settings = self._settings()
         ends = {
             "clients-web": self.port,
@@ -71,10 +74,13 @@ class Stack:
             "worker-postgres": int(self.settings["BATON_PG_PORT"]),
             "worker-redis": int(self.settings["BATON_REDIS_PORT"]),
         }
+        parts = ("web", "ws", "worker") if self.web else ("web", "worker")
+        if self.web:
+            ends |= {"ws-postgres": ends["web-postgres"], "ws-redis": ends["web-redis"]}
         for name, port in ends.items():
             self.wires[name] = Wire(name, port)
             await self.wires[name].start()
-        for part in ("web", "worker"):
+        for part in parts:
             database = self.settings["DATABASE_URL"].replace(
                 f":{ends['web-postgres']}/", f":{self.wires[f'{part}-postgres'].here}/"
             )
@@ -82,7 +88,7 @@ class Stack:
                 f":{ends['web-redis']}/", f":{self.wires[f'{part}-redis'].here}/"
             )
             (self.copy / f".local/env.{part}").write_text(f"DATABASE_URL='{database}'\nREDIS_URL='{redis}'\n")
-        await self.run("bin/service", "restart", "web", "worker", seconds=90)
+        await self.run("bin/service", "restart", *parts, seconds=180)
         await self.well(60)
 
     async def down(self) -> None:
@@ -145,11 +151,13 @@ class Stack:
     # --- Its processes -----------------------------------------------------------------------------------------------
 
     def processes(self, part: str) -> list[int]:
-        """The pids of a part: web, worker (the watchdog), clusters (what it started), postmaster, backends, redis."""
+        """The pids of a part: web, ws, proxy, worker (the watchdog), clusters (what it started), postmaster, backends (of
+        ours), postgres (all of its children), redis."""
         children = _children()
-        if part in {"web", "worker"}:
-            pid = _first_word(self.copy / f".local/run/{part}.pid")
-            return [pid] if pid else []
+        if part in {"web", "ws", "proxy", "worker"}:
+            files = (self.copy / ".local/run").glob("*.pid")
+            found = [_first_word(file) for file in files if file.stem.rstrip("0123456789") == part]
+            return [pid for pid in found if pid]
         if part == "clusters":
             return [pid for root in self.processes("worker") for pid in _below(root, children)]
         if part == "redis":
@@ -160,6 +168,8 @@ class Stack:
             return []
         if part == "postmaster":
             return [postmaster]
+        if part == "postgres":
+            return children.get(postmaster, [])
         return [pid for pid in children.get(postmaster, []) if " baton_app " in _title(pid)]
 
 

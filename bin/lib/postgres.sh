@@ -65,7 +65,7 @@ configure_postgres() {
     as_user "$PG_USER" grep -q "^include 'baton.conf'" "$PG_DATA/postgresql.conf" ||
         printf "include 'baton.conf'\n" | as_user "$PG_USER" tee -a "$PG_DATA/postgresql.conf" >/dev/null
     # Only the cluster's own OS user is its superuser, and only through the socket; the two roles come by TCP with a password.
-    printf 'local all postgres peer map=baton\nhost all baton_owner,baton_app 127.0.0.1/32 scram-sha-256\n' |
+    printf 'local all,replication postgres peer map=baton\nhost all baton_owner,baton_app 127.0.0.1/32 scram-sha-256\n' |
         as_user "$PG_USER" dd "of=$PG_DATA/pg_hba.conf" status=none
     printf 'baton "%s" postgres\n' "$PG_USER" | as_user "$PG_USER" dd "of=$PG_DATA/pg_ident.conf" status=none
 }

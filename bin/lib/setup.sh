@@ -35,6 +35,15 @@ start_services() {
     prepare_database
 }
 
+# Database and static files as the files of this checkout say. Migrations give way to whoever works (manage.py migrate).
+follow_source() {
+    local state
+    state=$(fingerprint)
+    once "$MIGRATED" "$state" "Database migrated" \
+        env "DATABASE_URL=$DATABASE_OWNER_URL" "$VENV/bin/python" "$ROOT/manage.py" migrate --noinput
+    once "$BATON_STATIC_ROOT/.baton" "$state" "Static files collected" "$VENV/bin/python" "$ROOT/manage.py" collectstatic --noinput
+}
+
 # Ends what this very run had started, when it does not come to its end.
 undo_services() {
     case " $STARTED_SERVICES " in *" redis "*) stop_redis || true ;; esac

@@ -58,8 +58,10 @@ People = dict[str, list[dict[str, Any]]]
 
 
 class Close(IntEnum):
-    """Why the server ended a socket. The server's own codes: 1009 frame too large, 1011 no answer to pings, 1012 it is
-    going away (a restart: reconnect)."""
+    """Why the server ended a socket. The server's own codes: 1009 frame too large, 1011 no answer to pings."""
+
+    #: Another process takes over: reconnect, there is somebody.
+    RESTART = 1012
 
     #: The token or session is no longer good, or was revoked: sign in again.
     SIGNED_OUT = 4001

@@ -37,6 +37,9 @@ SUBSCRIBE_SECONDS = 1.0
 #: `resync` makes every socket read its snapshot again: so many a second, but within so many seconds.
 RESYNCS_PER_SECOND = 500
 RESYNC_SECONDS = 5.0
+#: When another process takes over: so many sockets a second are told to reconnect, within so many seconds.
+PARTINGS_PER_SECOND = 200
+PARTING_SECONDS = 20.0
 #: Messages taken in one go before the sockets get to write.
 MESSAGES_IN_A_ROW = 16
 #: Publishers remembered; a process that restarts is a new one.
@@ -308,6 +311,15 @@ class Hub:
         loop = asyncio.get_running_loop()
         for socket in everybody:
             loop.call_later(random.uniform(0, spread), socket.push, text)
+
+    def part(self) -> float:
+        """Tell every socket here to reconnect, because this process is about to end; seconds until the last was told."""
+        everybody = list(self._everybody())
+        spread = min(PARTING_SECONDS, len(everybody) / PARTINGS_PER_SECOND)
+        loop = asyncio.get_running_loop()
+        for socket in everybody:
+            loop.call_later(random.uniform(0, spread), socket.shut, Close.RESTART)
+        return spread
 
     def _everybody(self) -> Iterator[Listener | Watcher]:
         yield from self.watchers

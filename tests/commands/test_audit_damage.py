@@ -11,6 +11,8 @@ from django.db import connection
 
 from dispatch import audit, services
 from dispatch.audit import catalog
+from dispatch.models import SweepHeartbeat
+from drivers.clock import database_now
 from drivers.models import Driver
 from orders.models import Order
 from tests import cast
@@ -263,6 +265,16 @@ def test_an_open_offer_may_wait_some_seconds_for_the_sweep_and_no_longer(pending
 
     assert found_after(row(pending, f"{shift}, expires_at = now() - interval '13 seconds'")) == []
     assert found_after(row(pending, f"{shift}, expires_at = now() - interval '17 seconds'")) == [
+        "open_offers_can_be_accepted"
+    ]
+
+
+def test_where_nothing_sweeps_as_in_a_restored_backup_an_open_offer_may_wait(pending: Order) -> None:
+    shift = "release_at = release_at - interval '3 hours', auto_assign_at = auto_assign_at - interval '3 hours'"
+    SweepHeartbeat.objects.update_or_create(pk=1, defaults={"active_at": database_now() - timedelta(hours=1)})
+
+    assert found_after(row(pending, f"{shift}, expires_at = now() - interval '59 minutes'")) == []
+    assert found_after(row(pending, f"{shift}, expires_at = now() - interval '61 minutes'")) == [
         "open_offers_can_be_accepted"
     ]
 

@@ -183,7 +183,7 @@ def test_more_than_may_wait_are_sent_away_at_once(narrow: Served, alice: Driver,
 
             refused = ask(narrow, "/api/v1/driver/", token="x")
             assert refused.problem(503, "busy")["detail"].startswith("Too many requests are waiting")
-            assert refused.headers["retry-after"] == "1"
+            assert refused.headers["retry-after"] == "2"
             # Whoever watches over it, and whoever signs in, has a way in of their own.
             assert ask(narrow, "/healthz").status == 200
             sign_in(narrow, b"{}").problem(400, "invalid")

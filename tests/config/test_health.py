@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from django.conf import settings as now_settings
 from django.test import Client
+from django_q.models import OrmQ, Task
 
 from dispatch import services
+from dispatch.jobs import queue_later
 from dispatch.models import AuditVerdict, SweepHeartbeat
 from drivers import redisdb
 from drivers.clock import ClockTimestamp, database_now
@@ -132,6 +134,22 @@ def test_metrics_tell_of_the_last_audit(client: Client, alice: Driver) -> None:
 
     assert found["baton_audit_broken_checks"] == 2
     assert 300 <= found["baton_audit_age_seconds"] < 305
+
+
+def test_metrics_tell_of_jobs_that_wait_and_jobs_that_failed(client: Client, alice: Driver) -> None:
+    swept(1)
+    none = gauges(client)
+    assert [none[f"baton_{name}"] for name in ("jobs", "oldest_job_seconds", "failed_jobs")] == [0, 0, 0]
+    queue_later("dispatch.tasks.push_offers", [], seconds=60)
+    assert [gauges(client)[f"baton_{name}"] for name in ("jobs", "oldest_job_seconds")] == [1, 0]
+    OrmQ.objects.update(lock=database_now() - timedelta(seconds=40))
+    now = database_now()
+    Task.objects.create(id="x", name="x", func="x", started=now, stopped=now, success=False)
+
+    found = gauges(client)
+
+    assert (found["baton_jobs"], found["baton_failed_jobs"]) == (1, 1)
+    assert 40 <= found["baton_oldest_job_seconds"] < 45
 
 
 def test_metrics_are_for_this_machine(alice: Driver) -> None:

@@ -1,4 +1,4 @@
-"""Several processes as one: nginx before gunicorn and two uvicorns, as `bin/up --web N --ws M` starts them."""
+"""Several processes as one: nginx before one for HTTP and two for sockets, as `bin/up --web N --ws M` starts them."""
 
 import importlib.util
 import json
@@ -57,15 +57,14 @@ class Stack:
         self.web, self.ws1, self.ws2, self.proxy = (
             Started(name, folder, like) for name in ("web", "ws1", "ws2", "proxy")
         )
-        self.web.words = serving.gunicorn_command(sys.executable, self.web.port, 2)
-        for ws in (self.ws1, self.ws2):
-            ws.words = serving.uvicorn_command(sys.executable, ws.port, serving.behind_us(""))
+        for process in (self.web, self.ws1, self.ws2):
+            process.words = serving.uvicorn_command(sys.executable, process.port, serving.behind_us(""))
         configuration = folder / "nginx.conf"
         configuration.write_text(
             serving.nginx_configuration(
                 run=folder,
                 port=self.proxy.port,
-                web_port=self.web.port,
+                web_ports=[self.web.port],
                 ws_ports=[self.ws1.port, self.ws2.port],
                 environment={},
             )
@@ -205,7 +204,7 @@ def test_only_a_trusted_proxy_says_who_is_asking(
 
 
 def test_a_client_cannot_forge_an_address_through_our_own_proxy(tmp_path: Path) -> None:
-    text = serving.nginx_configuration(run=tmp_path, port=1, web_port=2, ws_ports=[3], environment={})
+    text = serving.nginx_configuration(run=tmp_path, port=1, web_ports=[2], ws_ports=[3], environment={})
     assert "proxy_set_header X-Forwarded-For $forwarded_for;" in text
     assert "0 $remote_addr;" in text
     assert (

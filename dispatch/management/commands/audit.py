@@ -19,7 +19,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--keep",
             action="store_true",
-            help="keep the verdict for /metrics and the front page, as the hourly audit does; the only thing written",
+            help="keep the verdict for /metrics and the front page, as the worker's audit does; the only thing written",
         )
 
     def handle(self, **options: Any) -> None:

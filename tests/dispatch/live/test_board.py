@@ -65,6 +65,7 @@ def test_the_board_starts_with_orders_drivers_and_counts(
         "drivers_carrying": 1,
         "drivers_on_duty": 2,
         "drivers_live": 2,
+        "broken_promises": 0,
     }
 
 
@@ -126,7 +127,17 @@ def test_the_counts_come_by_themselves(connect_board: Connect, alice: Driver, do
 
 
 _NO_ORDERS = dict.fromkeys(
-    ["pending", "needs_attention", "assigned", "picked_up", "drivers_carrying", "drivers_on_duty", "drivers_live"], 0
+    [
+        "pending",
+        "needs_attention",
+        "assigned",
+        "picked_up",
+        "drivers_carrying",
+        "drivers_on_duty",
+        "drivers_live",
+        "broken_promises",
+    ],
+    0,
 )
 
 

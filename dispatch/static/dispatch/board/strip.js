@@ -14,7 +14,11 @@ const STATS = [
   ["assigned", "assigned", "status:assigned", "A driver is on the way to the pickup"],
   ["picked_up", "picked up", "status:picked_up", "On the way to the customer"],
   ["drivers_live", "drivers live", "", "On duty and heard of within the last minute"],
+  ["broken_promises", "broken promises", "", "The last audit found orders whose history is wrong: call whoever runs Baton"],
 ];
+
+/** Counts that are an alarm as soon as there is one. */
+const ALARMS = ["needs_attention", "broken_promises"];
 
 /** The page's title, with how many need somebody. */
 const TITLE = document.title;
@@ -136,7 +140,9 @@ export function mountStrip(element, { store, canPlace, onFilter, onNew, onHelp, 
       const value = store.stats[name];
       const onDuty = store.stats.drivers_on_duty;
       say(count, value === undefined ? "–" : name === "drivers_live" && onDuty ? `${value}/${onDuty}` : String(value));
-      box.classList.toggle("alarm", name === "needs_attention" && Boolean(value));
+      box.classList.toggle("alarm", ALARMS.includes(name) && Boolean(value));
+      // As a rule there are none, and nothing to read.
+      if (name === "broken_promises") box.hidden = !value;
     }
     const urgent = store.stats.needs_attention ?? 0;
     const title = urgent ? `(${urgent}) ${TITLE}` : TITLE;

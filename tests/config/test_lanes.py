@@ -1,0 +1,191 @@
+"""Who comes first when there are not threads enough."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from config.lanes import COMES_AGAIN, PATIENCE, Gone, Lane, Rank, Refused, rank_of
+from tests.dispatch.live.rig import PATIENCE as WITHIN
+
+ORDER = "/api/v1/orders/0199a0a0-0000-7000-8000-000000000000/"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "rank"),
+    [
+        ("POST", "/api/v1/driver/heartbeat/", Rank.ACT),
+        ("GET", "/api/v1/driver/sync/", Rank.ACT),
+        ("POST", f"{ORDER}accept/", Rank.ACT),
+        ("POST", f"{ORDER}deliver/", Rank.ACT),
+        ("POST", f"{ORDER}cancel/", Rank.ACT),
+        ("POST", f"{ORDER}assign/", Rank.ACT),
+        ("PATCH", "/api/v1/driver/", Rank.ACT),
+        ("POST", "/api/v1/board/acts/", Rank.ACT),
+        ("POST", "/api/v1/orders/", Rank.REQUEST),
+        ("GET", ORDER, Rank.REQUEST),
+        ("GET", "/api/v1/driver/", Rank.REQUEST),
+        ("GET", "/driver/", Rank.REQUEST),
+        ("POST", "/admin/orders/order/add/", Rank.REQUEST),
+        ("GET", "/api/v1/orders/", Rank.LISTING),
+        ("GET", "/api/v1/driver/orders/", Rank.LISTING),
+        ("GET", "/api/v1/events/", Rank.LISTING),
+        ("GET", f"{ORDER}events/", Rank.LISTING),
+        ("GET", "/admin/report/", Rank.LISTING),
+        ("HEAD", "/admin/orders/order/", Rank.LISTING),
+        ("GET", "/api/schema/", Rank.LISTING),
+    ],
+)
+def test_acts_come_before_requests_before_listings(method: str, path: str, rank: Rank) -> None:
+    assert rank_of(method, path) is rank
+
+
+def test_nobody_waits_longer_than_the_app_does() -> None:
+    # dispatch: a lock may take four seconds more; the app gives an act fifteen.
+    assert max(PATIENCE.values()) + 4 < 15
+    assert PATIENCE[Rank.LISTING] < PATIENCE[Rank.REQUEST] < PATIENCE[Rank.ACT]
+
+
+class Queue:
+    """A lane whose only thread is held until `release`; who was served, in order, and what the others were told."""
+
+    def __init__(self, **options: Any) -> None:
+        self.lane = Lane("test", **{"threads": 1, "waiting": 10, **options})
+        self.served: list[str] = []
+        self.told: dict[str, str | None] = {}
+        self.release = threading.Event()
+        self.tasks: list[asyncio.Task[None]] = []
+        self.gone: dict[str, asyncio.Future[None]] = {}
+
+    async def ask(self, name: str, rank: Rank) -> None:
+        self.gone[name] = asyncio.get_running_loop().create_future()
+        self.tasks.append(asyncio.create_task(self._one(name, rank)))
+        # Until it has got in, or stands in the queue.
+        await asyncio.sleep(0)
+
+    async def _one(self, name: str, rank: Rank) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            self.lane.check_room(rank)
+            await self.lane.turn(rank, self.gone[name])
+            work = self.lane.submit(rank, loop, self._work, name)
+            await asyncio.wrap_future(work, loop=loop)
+        except Refused as refusal:
+            self.told[name] = refusal.response["Retry-After"]
+        except Gone:
+            self.told[name] = None
+
+    def _work(self, name: str) -> None:
+        assert self.release.wait(WITHIN)
+        self.served.append(name)
+
+    async def end(self) -> None:
+        self.release.set()
+        await asyncio.gather(*self.tasks)
+        self.lane.close()
+
+
+def running(scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """In a thread of its own: browser tests leave a loop running in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, scene()).result(2 * WITHIN)
+
+
+def test_whoever_waits_is_served_by_rank_and_then_by_turn() -> None:
+    async def scene() -> None:
+        queue = Queue()
+        await queue.ask("running", Rank.LISTING)
+        for name, rank in (
+            ("list 1", Rank.LISTING),
+            ("order 1", Rank.REQUEST),
+            ("accept 1", Rank.ACT),
+            ("list 2", Rank.LISTING),
+            ("accept 2", Rank.ACT),
+        ):
+            await queue.ask(name, rank)
+        await queue.end()
+        assert queue.served == ["running", "accept 1", "accept 2", "order 1", "list 1", "list 2"]
+        assert queue.told == {}
+
+    running(scene)
+
+
+def test_a_full_queue_sends_the_youngest_of_the_last_rank_away_for_an_act_and_refuses_what_is_no_better() -> None:
+    async def scene() -> None:
+        queue = Queue(waiting=2)
+        await queue.ask("running", Rank.ACT)
+        await queue.ask("list 1", Rank.LISTING)
+        await queue.ask("list 2", Rank.LISTING)
+        await queue.ask("list 3", Rank.LISTING)  # no better than those who wait
+        await queue.ask("accept", Rank.ACT)  # instead of list 2
+        await queue.ask("order", Rank.REQUEST)  # instead of list 1
+        await queue.ask("order 2", Rank.REQUEST)
+        await queue.end()
+        assert queue.served == ["running", "accept", "order"]
+        lists, orders = str(COMES_AGAIN[Rank.LISTING]), str(COMES_AGAIN[Rank.REQUEST])
+        assert queue.told == {"list 3": lists, "list 2": lists, "list 1": lists, "order 2": orders}
+
+    running(scene)
+
+
+def test_whoever_waited_as_long_as_its_client_would_is_answered_and_never_begun() -> None:
+    async def scene() -> None:
+        queue = Queue(patience={Rank.ACT: 60.0, Rank.REQUEST: 60.0, Rank.LISTING: 0.05})
+        await queue.ask("running", Rank.ACT)
+        await queue.ask("list", Rank.LISTING)
+        await queue.ask("accept", Rank.ACT)
+        await queue.tasks[1]
+        assert queue.told == {"list": str(COMES_AGAIN[Rank.LISTING])}
+        await queue.end()
+        assert queue.served == ["running", "accept"]
+
+    running(scene)
+
+
+def test_whoever_hangs_up_leaves_its_place_to_the_next() -> None:
+    async def scene() -> None:
+        queue = Queue(waiting=1)
+        await queue.ask("running", Rank.ACT)
+        await queue.ask("hangs up", Rank.ACT)
+        queue.gone["hangs up"].set_result(None)
+        await queue.tasks[1]
+        await queue.ask("next", Rank.ACT)
+        await queue.end()
+        assert queue.served == ["running", "next"]
+        assert queue.told == {"hangs up": None}
+
+    running(scene)
+
+
+def test_lists_never_hold_more_than_half_of_the_threads() -> None:
+    async def scene() -> None:
+        queue = Queue(threads=4, waiting=3)
+        for number in range(6):
+            await queue.ask(f"list {number}", Rank.LISTING)
+        # Two of them run, three wait, one was refused; two threads are free.
+        assert queue.told == {"list 5": str(COMES_AGAIN[Rank.LISTING])}
+        await queue.ask("accept", Rank.ACT)
+        await queue.ask("order", Rank.REQUEST)
+        await queue.end()
+        assert sorted(queue.served[:4]) == ["accept", "list 0", "list 1", "order"]
+        assert sorted(queue.served[4:]) == ["list 2", "list 3", "list 4"]
+
+    running(scene)
+
+
+def test_a_thread_that_was_given_to_a_request_that_was_cancelled_is_given_on() -> None:
+    async def scene() -> None:
+        queue = Queue()
+        await queue.ask("running", Rank.ACT)
+        await queue.ask("cancelled", Rank.ACT)
+        await queue.ask("next", Rank.ACT)
+        queue.tasks[1].cancel()
+        await asyncio.gather(queue.tasks[1], return_exceptions=True)
+        queue.tasks.pop(1)
+        await queue.end()
+        assert queue.served == ["running", "next"]
+
+    running(scene)
