@@ -140,6 +140,22 @@ def role() -> Finding:
     return Finding("role", "ok", f"{user} is unprivileged: no superuser, owns nothing, bound by row level security")
 
 
+def session() -> Finding:
+    """Waiting is bounded by what a session starts with; behind a pooler, its configuration has to say so."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [list(settings.DATABASE_SESSION)])
+        found = dict(cursor.fetchall())
+    faults = [
+        f"{name} is {found[name]}, not {wanted}"
+        for name, wanted in settings.DATABASE_SESSION.items()
+        if found[name] != wanted
+    ]
+    if faults:
+        advice = "behind a pooler: connect_query in deploy/pgbouncer.ini"
+        return Finding("session", "wrong", ", ".join(faults), advice)
+    return Finding("session", "ok", ", ".join(f"{name} {value}" for name, value in settings.DATABASE_SESSION.items()))
+
+
 def migrations() -> Finding:
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -201,7 +217,7 @@ def clocks() -> Finding:
     return Finding("clocks", "ok", text)
 
 
-DATABASE_CHECKS: list[Callable[[], Finding]] = [role, migrations, postgis, guards, sweeps, clocks]
+DATABASE_CHECKS: list[Callable[[], Finding]] = [role, session, migrations, postgis, guards, sweeps, clocks]
 
 
 def redis_server() -> Finding:
