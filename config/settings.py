@@ -151,13 +151,19 @@ if TRANSACTION_POOLER and DIRECT_DATABASE is None:
 REDIS_URL = env.text("REDIS_URL")
 # Everything this installation keeps in Redis starts with this, so that two can share a server.
 REDIS_PREFIX = env.text("BATON_REDIS_PREFIX", "baton")
+# The servers that live push is spread over (dispatch/shards.py); every process must be told the same ones, in this order.
+# None: REDIS_URL, where tickets, limits, sockets' places and the cache stay in any case.
+REDIS_SHARDS = env.words("BATON_REDIS_SHARDS")
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         "CONFIG": {
             "prefix": REDIS_PREFIX,
             # redis-py 8 allows 100 connections by default and raises beyond.
-            "hosts": [{"address": REDIS_URL, "max_connections": 1000, "health_check_interval": 15}],
+            "hosts": [
+                {"address": address, "max_connections": 1000, "health_check_interval": 15}
+                for address in REDIS_SHARDS or [REDIS_URL]
+            ],
         },
     }
 }

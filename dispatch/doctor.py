@@ -53,7 +53,7 @@ def examine() -> Iterator[Finding]:
     else:
         names = ", ".join(check.__name__ for check in DATABASE_CHECKS)
         yield Finding("tables", "wrong", f"not looked at: {names}", "first make the database answer")
-    yield redis_server()
+    yield from redis_servers()
     yield open_files()
     yield static_files()
 
@@ -220,17 +220,24 @@ def clocks() -> Finding:
 DATABASE_CHECKS: list[Callable[[], Finding]] = [role, session, migrations, postgis, guards, sweeps, clocks]
 
 
-def redis_server() -> Finding:
+def redis_servers() -> Iterator[Finding]:
+    yield _redis_server("redis", settings.REDIS_URL)
+    for number, address in enumerate(settings.REDIS_SHARDS, 1):
+        yield _redis_server(f"redis shard {number}", address)
+
+
+def _redis_server(name: str, address: str) -> Finding:
     began = time.monotonic()
     try:
-        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as client:
+        with redis.Redis.from_url(address, socket_timeout=2, socket_connect_timeout=2) as client:
             version = str(client.info("server")["redis_version"])
     except (redis.RedisError, OSError) as error:
-        return Finding("redis", "wrong", f"does not answer: {_one_line(error)}", "start Redis, check REDIS_URL")
+        advice = "start Redis, check REDIS_URL and BATON_REDIS_SHARDS"
+        return Finding(name, "wrong", f"does not answer: {_one_line(error)}", advice)
     text = f"version {version} answers in {(time.monotonic() - began) * 1000:.0f} ms"
     if int(version.split(".")[0]) < 7:
-        return Finding("redis", "wrong", text, "Baton needs Redis 7 or newer")
-    return Finding("redis", "ok", text)
+        return Finding(name, "wrong", text, "Baton needs Redis 7 or newer")
+    return Finding(name, "ok", text)
 
 
 def open_files() -> Finding:

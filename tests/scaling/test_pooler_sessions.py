@@ -15,7 +15,7 @@ from dispatch import doctor, services
 from dispatch.selectors import sync_driver
 from drivers.access import as_driver
 from drivers.models import Driver
-from orders.models import Order, OrderContact
+from orders.models import OrderContact
 from tests import cast
 from tests.dispatch.live.rig import token_of
 from tests.scaling.rig import Pooler, asking_through, pooler
@@ -89,7 +89,9 @@ def test_a_sync_that_fails_while_it_is_the_driver_leaves_nothing(one: Pooler, ne
 
         with _as_owner() as owner:
             # Only who is baton_driver meets this condition: the error itself says that the function had become it.
-            owner.execute("CREATE POLICY poison ON orders_ordercontact TO baton_driver USING (1 / (order_id <> order_id)::int = 1)")
+            owner.execute(
+                "CREATE POLICY poison ON orders_ordercontact TO baton_driver USING (1 / (order_id <> order_id)::int = 1)"
+            )
             try:
                 assert OrderContact.objects.count() == 1
                 with pytest.raises(DataError, match="division by zero"):
@@ -119,7 +121,11 @@ def test_sessions_start_with_the_timeouts_of_the_settings_and_the_doctor_sees_wh
     one: Pooler, next_one: Look
 ) -> None:
     with asking_through(one):
-        assert doctor.session() == doctor.Finding("session", "ok", "lock_timeout 4000, statement_timeout 15000, idle_in_transaction_session_timeout 30000, jit off")
+        assert doctor.session() == doctor.Finding(
+            "session",
+            "ok",
+            "lock_timeout 4000, statement_timeout 15000, idle_in_transaction_session_timeout 30000, jit off",
+        )
         with one.client() as careless:
             careless.execute("SET lock_timeout = 0")
         found = doctor.session()
