@@ -179,12 +179,12 @@ def requests(report: Report, count: int, keys: dict[int, str]) -> dict[str, Spen
         return web.ask("POST", f"/api/v1/orders/{order}/accept/", keys[driver], {})
 
     try:
-        found = {
-            "nothing (/healthz)": many("nothing (/healthz)", lambda _: web.ask("GET", "/healthz", ""), 200),
-            "place an order": many("place an order, offered to 50", place, 201),
-        }
+        found = {"nothing": many("nothing (/healthz)", lambda _: web.ask("GET", "/healthz", ""), 200)}
+        # Before there are orders: whoever comes near one is offered it at the next heartbeat, which costs more.
+        found["heartbeat"] = many("heartbeat over HTTP", heartbeat, 200)
+        many("place an order, offered to 50", place, 201)
         busy = list(Offer.objects.order_by().values_list("driver_id", flat=True).distinct()[: count + 10])
-        found["sync"] = many("sync", lambda n: web.ask("GET", "/api/v1/driver/sync/", keys[busy[n % len(busy)]]), 200)
+        many("sync", lambda n: web.ask("GET", "/api/v1/driver/sync/", keys[busy[n % len(busy)]]), 200)
         # One order for each driver, one driver for each order.
         taken: list[tuple[str, int]] = []
         free = set(ids)
@@ -195,21 +195,20 @@ def requests(report: Report, count: int, keys: dict[int, str]) -> dict[str, Spen
                 free.discard(driver)
         count = min(count, len(taken) - 10)
         found["accept"] = many("accept, 49 others offered it", accept, 200)
-        found["heartbeat"] = many("heartbeat over HTTP", heartbeat, 200)
     finally:
         web.stop()
     return found
 
 
-def sockets(report: Report, count: int, seconds: float, keys: dict[int, str]) -> dict[str, Spent]:
-    """Connects, idle sockets, heartbeats and pushes of one socket process."""
+def sockets(report: Report, count: int, seconds: float, keys: dict[int, str]) -> Spent:
+    """Connects, idle sockets, heartbeats and pushes of one socket process; what a heartbeat costs."""
     server = Server()
     meter = Meter(server.child.pid)
     crowd = Crowd(server.port, list(keys.values())[:count])
     try:
         empty, before = server.memory(), meter()
         opened = crowd("connect", 50)["open"]
-        found = {"connect": tell(report, "connect, with its snapshot", meter().since(before, opened))}
+        tell(report, "connect, with its snapshot", meter().since(before, opened))
         report.value("memory of an idle socket", (server.memory() - empty) / opened / 1000, "kB")
         crowd("pace", max(1.0, count / 1000))
         time.sleep(2)
@@ -217,7 +216,7 @@ def sockets(report: Report, count: int, seconds: float, keys: dict[int, str]) ->
         before, began, was = meter(), time.monotonic(), rewritten()
         time.sleep(seconds)
         answered = len(crowd("take")["answers"])
-        each = found["socket"] = tell(report, "heartbeat over a socket", meter().since(before, max(1, answered)))
+        each = tell(report, "heartbeat over a socket", meter().since(before, max(1, answered)))
         report.note(f"heartbeats over sockets: {answered / (time.monotonic() - began):,.0f}/s were answered")
         report.value("heartbeats that stayed on their page (HOT)", 100 * hot_share(was), "%")
         report.value("heartbeats a core of a socket process carries", 1 / each.baton, "/s")
@@ -234,11 +233,10 @@ def sockets(report: Report, count: int, seconds: float, keys: dict[int, str]) ->
         spent = meter().since(before, 1).baton - quiet * (time.monotonic() - began)
         report.value("push of an offer to one socket: Baton", 1e6 * spent / max(1, arrived), "us of CPU")
         report.note(f"pushes: {arrived:,} of {pushed:,} offers went to sockets of this process")
-        found["push"] = Spent(spent / max(1, arrived), 0, 0, 0)
     finally:
         crowd.close()
         server.stop()
-    return found
+    return each
 
 
 def pushes(seconds: float) -> int:
@@ -331,7 +329,7 @@ def main() -> int:
         asked = requests(report, given.requests, keys)
         held = sockets(report, given.sockets, given.seconds, keys)
         sweeps(report, 200)
-    nothing, heartbeat, socket = asked["nothing (/healthz)"], asked["heartbeat"], held["socket"]
+    nothing, heartbeat, socket = asked["nothing"], asked["heartbeat"], held
     report.bar("CPU of Baton: accept : nothing", asked["accept"].baton / nothing.baton, at_most=20)
     report.bar("CPU of Baton: heartbeat over a socket : over HTTP", socket.baton / heartbeat.baton, at_most=0.2)
     report.bar(
