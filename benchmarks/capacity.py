@@ -15,9 +15,11 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import redis
 from django.conf import settings
@@ -28,6 +30,7 @@ from benchmarks.report import ROOT, Report, arguments
 from benchmarks.scratch import CENTRE, as_owner, hire, scratch_database, server_environment
 from benchmarks.servers import TICKS, Server, serving, tokens
 from benchmarks.sweep import due_orders, work_off
+from dispatch import live
 from dispatch.models import Offer
 from dispatch.sweeps import Sweeper
 from drivers.models import Driver
@@ -154,12 +157,12 @@ def requests(report: Report, count: int, keys: dict[int, str]) -> dict[str, Spen
     meter = Meter(web.child.pid)
     placed: list[str] = []
 
-    def many(name: str, act: Callable[[int], tuple[int, Any]], expected: int) -> Spent:
+    def many(name: str, ask: Callable[[int], tuple[int, Any]], expected: int) -> Spent:
         for number in range(10):
-            act(number)
+            ask(number)
         before = meter()
         for number in range(10, 10 + count):
-            status, said = act(number)
+            status, said = ask(number)
             assert status == expected, (name, status, said)
         return tell(report, name, meter().since(before, count))
 
@@ -174,9 +177,9 @@ def requests(report: Report, count: int, keys: dict[int, str]) -> dict[str, Spen
         body = {"lat": CENTRE[0] + number / 10_000, "lng": CENTRE[1]}
         return web.ask("POST", "/api/v1/driver/heartbeat/", keys[ids[number % len(ids)]], body)
 
-    def accept(number: int) -> tuple[int, Any]:
+    def act(word: str, number: int) -> tuple[int, Any]:
         order, driver = taken[number]
-        return web.ask("POST", f"/api/v1/orders/{order}/accept/", keys[driver], {})
+        return web.ask("POST", f"/api/v1/orders/{order}/{word}/", keys[driver], {})
 
     try:
         found = {"nothing": many("nothing (/healthz)", lambda _: web.ask("GET", "/healthz", ""), 200)}
@@ -194,7 +197,9 @@ def requests(report: Report, count: int, keys: dict[int, str]) -> dict[str, Spen
                 taken.append((order, driver))
                 free.discard(driver)
         count = min(count, len(taken) - 10)
-        found["accept"] = many("accept, 49 others offered it", accept, 200)
+        found["accept"] = many("accept, 49 others offered it", partial(act, "accept"), 200)
+        many("pick up", partial(act, "pick-up"), 200)
+        many("deliver", partial(act, "deliver"), 200)
     finally:
         web.stop()
     return found
@@ -233,6 +238,13 @@ def sockets(report: Report, count: int, seconds: float, keys: dict[int, str]) ->
         spent = meter().since(before, 1).baton - quiet * (time.monotonic() - began)
         report.value("push of an offer to one socket: Baton", 1e6 * spent / max(1, arrived), "us of CPU")
         report.note(f"pushes: {arrived:,} of {pushed:,} offers went to sockets of this process")
+        before, began = meter(), time.monotonic()
+        for number in range(5000):
+            # Every socket process hears every push; this one is for fifty drivers of another.
+            live.offers_closed(uuid4(), number, range(10**7, 10**7 + 50), "order_taken")
+        time.sleep(2)
+        spent = meter().since(before, 1).baton - quiet * (time.monotonic() - began)
+        report.value("push to fifty sockets of other processes: Baton", 1e6 * spent / 5000, "us of CPU")
     finally:
         crowd.close()
         server.stop()

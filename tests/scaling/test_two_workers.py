@@ -17,10 +17,11 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.cluster]
 
 
 def test_a_machine_that_is_gone_takes_the_sweeps_of_no_other_along(tmp_path: Path) -> None:
-    with rig.worker(tmp_path / "first.log") as first, rig.worker(tmp_path / "second.log") as second:
-        wait_until(lambda: rig.active() and rig.standby(), seconds=30, what="one sweeps and one stands by")
-        wait_until(lambda: first.sentinel("sweeps") and second.sentinel("sweeps"), seconds=30, what="both are up")
-        gone, left = (first, second) if rig.active() in first.family() else (second, first)
+    with rig.worker(tmp_path / "first.log") as gone, rig.worker(tmp_path / "second.log") as left:
+        wait_until(lambda: rig.active() and rig.standby(), seconds=60, what="one sweeps and one stands by")
+        wait_until(lambda: gone.sentinel("sweeps") and left.sentinel("sweeps"), seconds=60, what="both are up")
+        if rig.active() in left.family():
+            gone, left = left, gone
 
         due = database_now()
         order = cast.order(expires_at=due + timedelta(seconds=0.5), auto_assign_at=due + timedelta(seconds=0.5))
