@@ -4,8 +4,8 @@
 
 Every order is on offer to `--fanout` drivers and accepted by one of them, each by another. The statements of one accept,
 from the token to the answer, are written down while Django answers it in this process; for pgbench they are written out
-with the ids of each order. So both do the same to rows of the same kind, in turns. The HTTP server is gunicorn as
-`bin/up --web N` runs it; the drivers are in a process of their own.
+with the ids of each order. So both do the same to rows of the same kind, in turns. HTTP is served by as many
+processes as `bin/up --web N` runs; the drivers are in a process of their own.
 """
 
 import subprocess
@@ -28,7 +28,7 @@ from knox.crypto import hash_token
 from benchmarks.callers import Callers, request
 from benchmarks.report import Report, arguments, quantile
 from benchmarks.scratch import database_url, hire, scratch_database
-from benchmarks.servers import WebServer, tokens
+from benchmarks.servers import Server, serving, tokens
 from benchmarks.statements import Recorder
 from benchmarks.sweep import due_orders
 from dispatch.models import Offer
@@ -146,7 +146,7 @@ def main() -> int:
     parser.add_argument("--orders", type=int, default=1500, help="accepted in each turn of a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--fanout", type=int, default=50)
-    parser.add_argument("--processes", type=int, default=2, help="of the HTTP server")
+    parser.add_argument("--processes", type=int, default=2, help="that serve HTTP")
     parser.add_argument("--clients", type=int, default=8, help="connections at once, of both")
     given = parser.parse_args()
     report = Report("accept")
@@ -165,8 +165,8 @@ def main() -> int:
         report.note(f"one accept: {recorder.count} statements in {recorder.transactions} transactions")
         connection.close()
 
-        server = WebServer(given.processes)
-        callers = Callers(server.port)
+        servers = [Server(BATON_MAX_REQUESTS_AT_ONCE=str(serving.THREADS)) for _ in range(given.processes)]
+        callers = Callers(*(server.port for server in servers))
         try:
             warm = market.open(100)
             callers("all", [turn.request() for turn in warm], given.clients)
@@ -176,19 +176,20 @@ def main() -> int:
                 rivals.append(len(turns) / with_pgbench(recorder.script(), marked, turns, given.clients))
                 assert assigned(turns) == len(turns), "pgbench did not do what an accept does"
                 turns = market.open(given.orders)
-                before = server.cpu()
+                before = sum(server.cpu() for server in servers)
                 said = callers("all", [turn.request() for turn in turns], given.clients)
                 assert said["statuses"] == {200: len(turns)}, said["statuses"]
                 assert assigned(turns) == len(turns)
                 rates.append(len(turns) / said["seconds"])
-                share.append(1000 * (server.cpu() - before) / len(turns))
+                share.append(1000 * (sum(server.cpu() for server in servers) - before) / len(turns))
             turns = market.open(given.orders)
             half = median(rates) / 2
             calm = callers("paced", [turn.request() for turn in turns], half, 64)
             assert calm["statuses"] == {200: len(turns)}, calm["statuses"]
         finally:
             callers.close()
-            server.stop()
+            for server in servers:
+                server.stop()
     for rate in rivals:
         report.value("pgbench, the same statements", rate, "/s")
     for rate in rates:

@@ -79,27 +79,27 @@ class Said:
         self.took.append(seconds)
 
 
-async def send_all(port: int, requests: Sequence[bytes], connections: int) -> Said:
+async def send_all(ports: Sequence[int], requests: Sequence[bytes], connections: int) -> Said:
     said, waiting = Said(), iter(requests)
 
-    async def go_on() -> None:
-        line = Line(port)
+    async def go_on(number: int) -> None:
+        line = Line(ports[number % len(ports)])
         for content in waiting:
             began = time.monotonic()
             status, _ = await line.ask(content)
             said.add(status, time.monotonic() - began)
         line.close()
 
-    await asyncio.gather(*(go_on() for _ in range(connections)))
+    await asyncio.gather(*(go_on(number) for number in range(connections)))
     return said
 
 
-async def send_paced(port: int, requests: Sequence[bytes], rate: float, connections: int) -> Said:
+async def send_paced(ports: Sequence[int], requests: Sequence[bytes], rate: float, connections: int) -> Said:
     """At most so many are under way at a time; those that wait for a connection count from when they were due."""
     said = Said()
     lines: asyncio.LifoQueue[Line] = asyncio.LifoQueue()
-    for _ in range(connections):
-        lines.put_nowait(Line(port))
+    for number in range(connections):
+        lines.put_nowait(Line(ports[number % len(ports)]))
 
     async def one(content: bytes, due: float) -> None:
         line = await lines.get()
@@ -118,11 +118,11 @@ async def send_paced(port: int, requests: Sequence[bytes], rate: float, connecti
     return said
 
 
-def _main(pipe: Connection, port: int) -> None:
+def _main(pipe: Connection, ports: Sequence[int]) -> None:
     while (order := pipe.recv()) is not None:
         verb, *arguments = order
         began, cpu = time.monotonic(), time.process_time()
-        said = asyncio.run({"all": send_all, "paced": send_paced}[verb](port, *arguments))
+        said = asyncio.run({"all": send_all, "paced": send_paced}[verb](ports, *arguments))
         pipe.send(
             {
                 "statuses": dict(said.statuses),
@@ -137,9 +137,9 @@ class Callers:
     """The parent's side: `callers("all", requests, 16)`, `callers("paced", requests, 200.0, 64)`; `start` does not wait for
     the answer."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, *ports: int) -> None:
         self.pipe, theirs = get_context("spawn").Pipe()
-        self.child = get_context("spawn").Process(target=_main, args=(theirs, port), daemon=True)
+        self.child = get_context("spawn").Process(target=_main, args=(theirs, ports), daemon=True)
         self.child.start()
 
     def __call__(self, verb: str, *arguments: Any) -> Any:

@@ -23,12 +23,13 @@ class Stack:
     def __init__(self, *, web: int, ws: int) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="baton-fleet.")
         self.run = Path(self.folder.name)
-        self.port, web_port, *ws_ports = serving.free_ports(2 + ws)
+        self.port, *ports = serving.free_ports(1 + web + ws)
+        web_ports, ws_ports = ports[:web], ports[web:]
         believed = serving.behind_us("")
         configuration = self.run / "nginx.conf"
         configuration.write_text(
             serving.nginx_configuration(
-                run=self.run, port=self.port, web_port=web_port, ws_ports=ws_ports, environment={}
+                run=self.run, port=self.port, web_ports=web_ports, ws_ports=ws_ports, environment={}
             )
         )
         proxy = serving.nginx_command(configuration)
@@ -39,16 +40,20 @@ class Stack:
             **server_environment(settings.REDIS_PREFIX),
             "BATON_TRUSTED_PROXIES": believed,
             "DATABASE_DIRECT_URL": direct,
+            "BATON_MAX_REQUESTS_AT_ONCE": str(serving.THREADS),
         }
         commands = {
-            "web": serving.gunicorn_command(sys.executable, web_port, web),
+            **{
+                f"web{n}": serving.uvicorn_command(sys.executable, port, believed)
+                for n, port in enumerate(web_ports, 1)
+            },
             **{f"ws{n}": serving.uvicorn_command(sys.executable, port, believed) for n, port in enumerate(ws_ports, 1)},
             "worker": [sys.executable, str(ROOT / "manage.py"), "worker"],
             "proxy": proxy,
         }
         self.children = {name: self._start(name, command) for name, command in commands.items()}
         try:
-            for port in (web_port, *ws_ports, self.port):
+            for port in (*ports, self.port):
                 self._wait_for(port)
         except BaseException:
             self.stop()

@@ -36,9 +36,8 @@ class Server:
         with socket.socket() as probe:
             probe.bind((serving.LOOPBACK, 0))
             self.port = int(probe.getsockname()[1])
-        command = self._command()
-        if "config.asgi:application" in command:
-            command[command.index("config.asgi:application")] = application
+        command = serving.uvicorn_command(sys.executable, self.port, "")
+        command[command.index("config.asgi:application")] = application
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process writes to it)
         self.child = subprocess.Popen(
             command,
@@ -55,10 +54,6 @@ class Server:
                 self.log.seek(0)
                 raise SystemExit(f"the server does not start:\n{self.log.read().decode(errors='replace')}")
             time.sleep(0.05)
-
-    def _command(self) -> list[str]:
-        command: list[str] = serving.uvicorn_command(sys.executable, self.port, "")
-        return command
 
     def pids(self) -> list[int]:
         return family(self.child.pid)
@@ -82,18 +77,6 @@ class Server:
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()
-
-
-class WebServer(Server):
-    """HTTP as `bin/up --web N` serves it behind its proxy: gunicorn with so many processes."""
-
-    def __init__(self, processes: int, **environment: str) -> None:
-        self.processes = processes
-        super().__init__(**environment)
-
-    def _command(self) -> list[str]:
-        command: list[str] = serving.gunicorn_command(sys.executable, self.port, self.processes)
-        return command
 
 
 def family(pid: int) -> list[int]:

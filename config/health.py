@@ -73,8 +73,8 @@ def _database() -> dict[str, Any]:
 
 
 def _redis() -> dict[str, Any]:
-    redisdb.client().ping()
-    return {"ok": True}
+    away, servers = redisdb.away()
+    return {"ok": False, "detail": "away" if servers == 1 else f"{away} of {servers} away"} if away else {"ok": True}
 
 
 def _sweeps() -> dict[str, Any]:

@@ -102,10 +102,20 @@ STATEMENT_TIMEOUT_MS = env.integer("BATON_STATEMENT_TIMEOUT_MS", 15000, minimum=
 DATABASE_POOL_SIZE = env.integer("BATON_DATABASE_POOL_SIZE", 16, minimum=2)
 DATABASE_POOL_SECONDS = 5
 
-_database_options: dict[str, Any] = {
-    "options": f"-c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout={STATEMENT_TIMEOUT_MS}"
+# What every session with PostgreSQL starts with.
+DATABASE_SESSION = {
+    "lock_timeout": str(LOCK_TIMEOUT_MS),
+    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+    "idle_in_transaction_session_timeout": "30000",
     # PostGIS's functions are so "expensive" that PostgreSQL compiles queries that take a millisecond: for 300 of them.
-    " -c idle_in_transaction_session_timeout=30000 -c jit=off",
+    "jit": "off",
+}
+DATABASE_SESSION_OPTIONS = " ".join(f"-c {name}={value}" for name, value in DATABASE_SESSION.items())
+# DATABASE_URL is PgBouncer in transaction mode (deploy/pgbouncer.ini). It takes no `options` and gives each transaction
+# another session, so the pooler itself sets the above when it opens one; `manage.py doctor` compares.
+TRANSACTION_POOLER = env.boolean("BATON_TRANSACTION_POOLER", default=False)
+
+_database_options: dict[str, Any] = {
     "connect_timeout": 5,
     # A server that is cut off, not merely slow, is noticed within half a minute. (Sockets in a directory ignore this.)
     "keepalives_idle": 15,
@@ -114,6 +124,8 @@ _database_options: dict[str, Any] = {
     "tcp_user_timeout": 15000,
     "application_name": env.text("BATON_PROCESS_NAME", "baton"),
 }
+if not TRANSACTION_POOLER:
+    _database_options["options"] = DATABASE_SESSION_OPTIONS
 if DATABASE_CONNECTIONS == "pool":
     _database_options["pool"] = {"min_size": 2, "max_size": DATABASE_POOL_SIZE, "timeout": DATABASE_POOL_SECONDS}
 
@@ -125,23 +137,33 @@ DATABASES: dict[str, dict[str, Any]] = {
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": _database_options,
         "ATOMIC_REQUESTS": False,
+        # A cursor on the server that outlives its transaction would be looked for in another session.
+        "DISABLE_SERVER_SIDE_CURSORS": TRANSACTION_POOLER,
     }
 }
 # The sweeps hold locks of a session (dispatch/seats.py). Behind a pooler in transaction mode they need a way around it.
 DIRECT_DATABASE = env.database("DATABASE_DIRECT_URL") if env.text("DATABASE_DIRECT_URL", "") else None
+if TRANSACTION_POOLER and DIRECT_DATABASE is None:
+    raise ImproperlyConfigured("BATON_TRANSACTION_POOLER needs DATABASE_DIRECT_URL, a way around the pooler.")
 
 # --- Redis and live push ---------------------------------------------------------------------------------------------
 
 REDIS_URL = env.text("REDIS_URL")
 # Everything this installation keeps in Redis starts with this, so that two can share a server.
 REDIS_PREFIX = env.text("BATON_REDIS_PREFIX", "baton")
+# The servers that live push is spread over (dispatch/shards.py); every process must be told the same ones, in this order.
+# None: REDIS_URL, where tickets, limits, sockets' places and the cache stay in any case.
+REDIS_SHARDS = env.words("BATON_REDIS_SHARDS")
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         "CONFIG": {
             "prefix": REDIS_PREFIX,
             # redis-py 8 allows 100 connections by default and raises beyond.
-            "hosts": [{"address": REDIS_URL, "max_connections": 1000, "health_check_interval": 15}],
+            "hosts": [
+                {"address": address, "max_connections": 1000, "health_check_interval": 15}
+                for address in REDIS_SHARDS or [REDIS_URL]
+            ],
         },
     }
 }

@@ -53,7 +53,7 @@ def examine() -> Iterator[Finding]:
     else:
         names = ", ".join(check.__name__ for check in DATABASE_CHECKS)
         yield Finding("tables", "wrong", f"not looked at: {names}", "first make the database answer")
-    yield redis_server()
+    yield from redis_servers()
     yield open_files()
     yield static_files()
 
@@ -140,6 +140,22 @@ def role() -> Finding:
     return Finding("role", "ok", f"{user} is unprivileged: no superuser, owns nothing, bound by row level security")
 
 
+def session() -> Finding:
+    """Waiting is bounded by what a session starts with; behind a pooler, its configuration has to say so."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [list(settings.DATABASE_SESSION)])
+        found = dict(cursor.fetchall())
+    faults = [
+        f"{name} is {found[name]}, not {wanted}"
+        for name, wanted in settings.DATABASE_SESSION.items()
+        if found[name] != wanted
+    ]
+    if faults:
+        advice = "behind a pooler: connect_query in deploy/pgbouncer.ini"
+        return Finding("session", "wrong", ", ".join(faults), advice)
+    return Finding("session", "ok", ", ".join(f"{name} {value}" for name, value in settings.DATABASE_SESSION.items()))
+
+
 def migrations() -> Finding:
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -201,20 +217,27 @@ def clocks() -> Finding:
     return Finding("clocks", "ok", text)
 
 
-DATABASE_CHECKS: list[Callable[[], Finding]] = [role, migrations, postgis, guards, sweeps, clocks]
+DATABASE_CHECKS: list[Callable[[], Finding]] = [role, session, migrations, postgis, guards, sweeps, clocks]
 
 
-def redis_server() -> Finding:
+def redis_servers() -> Iterator[Finding]:
+    yield _redis_server("redis", settings.REDIS_URL)
+    for number, address in enumerate(settings.REDIS_SHARDS, 1):
+        yield _redis_server(f"redis shard {number}", address)
+
+
+def _redis_server(name: str, address: str) -> Finding:
     began = time.monotonic()
     try:
-        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as client:
+        with redis.Redis.from_url(address, socket_timeout=2, socket_connect_timeout=2) as client:
             version = str(client.info("server")["redis_version"])
     except (redis.RedisError, OSError) as error:
-        return Finding("redis", "wrong", f"does not answer: {_one_line(error)}", "start Redis, check REDIS_URL")
+        advice = "start Redis, check REDIS_URL and BATON_REDIS_SHARDS"
+        return Finding(name, "wrong", f"does not answer: {_one_line(error)}", advice)
     text = f"version {version} answers in {(time.monotonic() - began) * 1000:.0f} ms"
     if int(version.split(".")[0]) < 7:
-        return Finding("redis", "wrong", text, "Baton needs Redis 7 or newer")
-    return Finding("redis", "ok", text)
+        return Finding(name, "wrong", text, "Baton needs Redis 7 or newer")
+    return Finding(name, "ok", text)
 
 
 def open_files() -> Finding:

@@ -3,10 +3,10 @@
 Pushes are hints, the database is the truth: whatever is lost here is found again by the next heartbeat or sync. A push
 that cannot be published never fails the act that it tells of.
 
-Every process that holds sockets listens to one or two groups of the channel layer (dispatch/consumers/hub.py) and finds
-the addressees among its own sockets, so one change costs one or two publishes, whatever the number of drivers. What goes
-over Redis is the finished text; each message also carries who published it and that publisher's running number, so that a
-listener notices when one is missing.
+Every process that holds sockets listens to a few groups of the channel layer (dispatch/shards.py) and finds the addressees
+among its own sockets (dispatch/consumers/hub.py), so one change costs one publish for dispatchers and at most one for the
+drivers of each Redis, whatever their number. What goes over Redis is the finished text; each message also carries who
+published it and that publisher's running number, so that a listener notices when one is missing.
 """
 
 import logging
@@ -22,14 +22,15 @@ from uuid import UUID, uuid4
 import msgspec
 import redis
 from channels.layers import get_channel_layer
-from channels_redis.utils import _consistent_hash, decode_hosts
+from channels_redis.utils import decode_hosts
 from django.conf import settings
 from django.db import transaction
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from dispatch import representations
+from dispatch import representations, shards
 from dispatch.models import Message
+from dispatch.shards import DISPATCHERS
 from drivers.http import rfc3339
 from drivers.models import Driver
 from drivers.rows import Rows
@@ -42,11 +43,7 @@ log = logging.getLogger(__name__)
 CONTACTS = Rows(OrderContact)
 CONTACT_OF = f"SELECT {CONTACTS.columns} FROM orders_ordercontact AS row WHERE row.order_id = %s"
 
-#: What drivers' sockets need to hear, and what dispatchers' do: a process without dispatchers skips every position.
-DRIVERS = "live.drivers"
-DISPATCHERS = "live.dispatchers"
-
-#: How long a request may wait for Redis, seconds, and for how long nobody tries again after it did not answer.
+#: How long a request may wait for one Redis, seconds, and for how long nobody tries again after it did not answer.
 ANSWER_SECONDS = 0.4
 SILENCE_SECONDS = 1.0
 
@@ -60,42 +57,41 @@ def order_changed(order: Order, event: OrderEvent, *, contact: OrderContact | No
         held = order.status in HELD
         contact = (contact or CONTACTS.one(CONTACT_OF, [order.pk])) if held else None
         shown = representations.order_for_driver(order, contact)
-        _say(DRIVERS, to=[order.driver_id], text=encode({**head, "order": shown}))
+        _tell([order.driver_id], text=encode({**head, "order": shown}))
 
 
 def order_removed(order: Order, driver_id: int, reason: str) -> None:
     """To a driver who held it: `order_removed` with the reason (`released`, `unassigned`, `order_cancelled` …)."""
     gone = {"type": "order_removed", "at": now(), "version": order.version, "order": str(order.pk), "reason": reason}
-    _say(DRIVERS, to=[driver_id], text=encode(gone))
+    _tell([driver_id], text=encode(gone))
 
 
 def offers_made(order: Order, distances: Mapping[int, float]) -> None:
-    """To each driver id: `offer`, with that driver's own distance in metres. One publish, whatever their number."""
+    """To each driver id: `offer`, with that driver's own distance in metres. One publish for each Redis."""
     card = representations.offer_for_driver(order, 0.0)
     # Everything but the distance is the same for all: it comes last, so that it can be put in without encoding again.
     del card["distance_m"]
     text = encode({"type": "offer", "at": now(), "version": order.version, "offer": card})
-    _say(
-        DRIVERS,
-        to=list(distances),
-        text=text[:-2] + ',"distance_m":',
+    _tell(
+        list(distances),
         each=[round(metres) for metres in distances.values()],
+        text=text[:-2] + ',"distance_m":',
         tail="}}",
         offer=str(order.pk),
     )
 
 
 def offers_closed(order_id: UUID, version: int, driver_ids: Sequence[int], reason: str) -> None:
-    """To each driver id: `offer_closed`. One publish."""
+    """To each driver id: `offer_closed`. One publish for each Redis."""
     if driver_ids:
         gone = {"type": "offer_closed", "at": now(), "version": version, "order": str(order_id), "reason": reason}
-        _say(DRIVERS, to=list(driver_ids), text=encode(gone))
+        _tell(driver_ids, text=encode(gone))
 
 
 def message_sent(message: Message) -> None:
     """To the driver it is for: `message`."""
     text = encode({"type": "message", "at": now(), "message": representations.message(message)})
-    _say(DRIVERS, to=[message.driver_id], text=text)
+    _tell([message.driver_id], text=text)
 
 
 def driver_changed(driver_id: int) -> None:
@@ -128,12 +124,12 @@ def drivers_moved(moved: Iterable[Recorded]) -> None:
 def driver_signed_out(driver_id: int, token_digest: str | None = None) -> None:
     """Close the driver's sockets (only those of one device, if given): the token is no longer good."""
     suspended = Driver.objects.filter(pk=driver_id, suspended=True).exists()
-    _say(DRIVERS, sign_out=driver_id, digest=token_digest, suspended=suspended)
+    _say(shards.group_of(driver_id), sign_out=driver_id, digest=token_digest, suspended=suspended)
 
 
 def sockets_replaced(driver_id: int, places: Sequence[str]) -> None:
     """Close these of the driver's sockets, whichever process has them: newer ones took their places."""
-    _publisher().publish([(DRIVERS, {"replaced": driver_id, "places": list(places)})])
+    _publisher().publish([(shards.group_of(driver_id), {"replaced": driver_id, "places": list(places)})])
 
 
 def staff_changed(user_id: int) -> None:
@@ -171,6 +167,13 @@ class _Outbox:
         _publisher().publish(self.messages)
 
 
+def _tell(driver_ids: Sequence[int], each: Sequence[int] = (), **message: Any) -> None:
+    """Say it to these drivers; `each` is what differs, in the same order."""
+    for group, places in shards.by_group(driver_ids).items():
+        own = {"each": [each[place] for place in places]} if each else {}
+        _say(group, to=[driver_ids[place] for place in places], **message, **own)
+
+
 def _say(group: str, **message: Any) -> None:
     """Publish after commit, at once outside a transaction; a savepoint that is rolled back takes its messages along."""
     connection = transaction.get_connection()
@@ -183,69 +186,78 @@ def _say(group: str, **message: Any) -> None:
         transaction.on_commit(outbox, robust=True)
 
 
-class Publisher:
-    """The process's one synchronous connection to each Redis of the channel layer.
+class Shard:
+    """The process's one synchronous connection to one Redis of the channel layer. When it is away, the others are not."""
 
-    It publishes what the layer itself would have published (`async_to_sync(layer.group_send)` opens an event loop and a
-    connection for every call: 1.7 ms against 0.06). Threads take turns, so that a publisher's numbers arrive in order.
-    """
+    def __init__(self, address: str) -> None:
+        self.client = redis.Redis.from_url(
+            address,
+            socket_timeout=ANSWER_SECONDS,
+            socket_connect_timeout=ANSWER_SECONDS,
+            # Once more on a connection that died while idle; never after waiting in vain.
+            retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+        )
+        #: Threads take turns, so that a publisher's numbers arrive in order.
+        self.lock = threading.Lock()
+        self.silent_until = 0.0
+        self.is_away = False
+
+    def send(self, queue: Sequence[tuple[str, bytes]]) -> None:
+        """Publish in this order, unless it has not answered a moment ago."""
+        if time.monotonic() < self.silent_until:
+            return
+        try:
+            self._send(queue)
+        except redis.RedisError as error:
+            self.silent_until = time.monotonic() + SILENCE_SECONDS
+            if not self.is_away:
+                log.warning("Redis is away, live push with it: %s", error)
+            self.is_away = True
+        else:
+            if self.is_away:
+                log.warning("Redis is back, live push with it.")
+            self.is_away = False
+
+    def _send(self, queue: Sequence[tuple[str, bytes]]) -> None:
+        if len(queue) == 1:
+            self.client.publish(*queue[0])
+            return
+        with self.client.pipeline(transaction=False) as pipeline:
+            for name, content in queue:
+                pipeline.publish(name, content)
+            pipeline.execute()
+
+
+class Publisher:
+    """Publishes what the layer itself would have published (`async_to_sync(layer.group_send)` opens an event loop and a
+    connection for every call: 1.7 ms against 0.06)."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = config
         self.pid = os.getpid()
         self.id = uuid4().hex[:12]
+        #: Of each group; written under the lock of its shard.
         self.counts: Counter[str] = Counter()
-        self.lock = threading.Lock()
-        self.silent_until = 0.0
-        self.is_away = False
         options = config["default"]["CONFIG"]
         self.prefix = options.get("prefix", "asgi")
-        self.clients = [
-            redis.Redis.from_url(
-                host["address"],
-                socket_timeout=ANSWER_SECONDS,
-                socket_connect_timeout=ANSWER_SECONDS,
-                # Once more on a connection that died while idle; never after waiting in vain.
-                retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
-            )
-            for host in decode_hosts(options["hosts"])
-        ]
+        self.shards = [Shard(host["address"]) for host in decode_hosts(options["hosts"])]
 
     def publish(self, messages: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        """Publish in this order. While Redis is away they are dropped, but counted: the listeners notice the gap."""
+        """Publish in this order. While a Redis is away they are dropped, but counted: the listeners notice the gap."""
         layer = get_channel_layer()
-        with self.lock:
-            queues: dict[int, list[tuple[str, bytes]]] = {}
-            for group, message in messages:
-                self.counts[group] += 1
-                name = f"{self.prefix}__group__{group}"
-                numbered = {**message, "by": f"{self.id} {group}", "no": self.counts[group]}
-                shard = _consistent_hash(name, len(self.clients))
-                queues.setdefault(shard, []).append((name, layer.serialize(numbered)))
-            if time.monotonic() < self.silent_until:
-                return
-            try:
-                for shard, queue in queues.items():
-                    self._send(self.clients[shard], queue)
-            except redis.RedisError as error:
-                self.silent_until = time.monotonic() + SILENCE_SECONDS
-                if not self.is_away:
-                    log.warning("Redis is away, live push with it: %s", error)
-                self.is_away = True
-            else:
-                if self.is_away:
-                    log.warning("Redis is back, live push with it.")
-                self.is_away = False
-
-    @staticmethod
-    def _send(client: redis.Redis, queue: Sequence[tuple[str, bytes]]) -> None:
-        if len(queue) == 1:
-            client.publish(*queue[0])
-            return
-        with client.pipeline(transaction=False) as pipeline:
-            for name, content in queue:
-                pipeline.publish(name, content)
-            pipeline.execute()
+        queues: dict[int, list[tuple[str, str, dict[str, Any]]]] = {}
+        for group, message in messages:
+            name = f"{self.prefix}__group__{group}"
+            queues.setdefault(shards.shard_of(name, len(self.shards)), []).append((name, group, message))
+        for number, queue in queues.items():
+            shard = self.shards[number]
+            with shard.lock:
+                numbered = []
+                for name, group, message in queue:
+                    self.counts[group] += 1
+                    content = {**message, "by": f"{self.id} {group}", "no": self.counts[group]}
+                    numbered.append((name, layer.serialize(content)))
+                shard.send(numbered)
 
 
 _current: Publisher | None = None

@@ -109,7 +109,7 @@ def connect() -> Iterator[Claim]:
         names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
         params |= {name: direct[key] for key, name in names.items() if direct[key]}
     # A sign of life that a crash of the server loses is written again a second later.
-    params["options"] = f"{params.get('options', '')} {KEEPALIVE} -c synchronous_commit=off"
+    params["options"] = f"{settings.DATABASE_SESSION_OPTIONS} {KEEPALIVE} -c synchronous_commit=off"
     params["application_name"] = "baton-sweep-seat"
     session = psycopg.connect(**params, autocommit=True)
     try:

@@ -9,11 +9,11 @@ from redis.retry import Retry
 
 
 @cache
-def client() -> redis.Redis:
-    """Fails within two seconds when Redis is away; redis-py's own default goes on trying for longer than a person waits.
-    One retry, because a restarted Redis leaves dead connections in the pool."""
+def client(address: str = "") -> redis.Redis:
+    """Of REDIS_URL if no other is named. Fails within two seconds when Redis is away; redis-py's own default goes on trying
+    for longer than a person waits. One retry, because a restarted Redis leaves dead connections in the pool."""
     return redis.Redis.from_url(
-        settings.REDIS_URL,
+        address or settings.REDIS_URL,
         socket_timeout=1,
         socket_connect_timeout=0.5,
         retry=Retry(NoBackoff(), 1),
@@ -32,6 +32,18 @@ def impatient_client() -> redis.Redis:
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         health_check_interval=0,
     )
+
+
+def away() -> tuple[int, int]:
+    """How many servers do not answer, and how many there are: this one, and those of live push."""
+    addresses = dict.fromkeys(["", *settings.REDIS_SHARDS])
+    silent = 0
+    for address in addresses:
+        try:
+            client(address).ping()
+        except redis.RedisError:
+            silent += 1
+    return silent, len(addresses)
 
 
 def key(*parts: str) -> str:

@@ -8,7 +8,7 @@ NO_CLUSTER=/etc/postgresql-common/createcluster.d/baton-no-main-cluster.conf
 MARK='# baton: only while packages are being installed'
 
 # Packages that bring a server which would start with the machine.
-SERVERS='redis-server nginx'
+SERVERS='redis-server nginx pgbouncer'
 
 is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 

@@ -16,7 +16,7 @@ find_python() {
     fail "Baton needs Python 3.$PYTHON_MINIMUM or newer; none is in the PATH ($(python3 --version 2>/dev/null || echo 'no python3 at all'))"
 }
 
-# wanted_packages [browser] [shellcheck] [proxy]: prints the packages that are missing, judged by what is there rather than by package names,
+# wanted_packages [browser] [shellcheck] [proxy] [pooler]: prints the packages that are missing, judged by what is there rather than by package names,
 # so that a machine that has the programs from elsewhere is left alone.
 wanted_packages() {
     local libraries name
@@ -45,6 +45,7 @@ wanted_packages() {
             browser) find_browser || echo chromium ;;
             shellcheck) command -v shellcheck >/dev/null || echo shellcheck ;;
             proxy) PATH=$PATH:/usr/sbin command -v nginx >/dev/null || echo nginx ;;
+            pooler) PATH=$PATH:/usr/sbin command -v pgbouncer >/dev/null || echo pgbouncer ;;
         esac
     done
 }
@@ -64,7 +65,7 @@ left_by_killed_run() {
     grep -qsF '# baton: only while' /usr/sbin/policy-rc.d /etc/postgresql-common/createcluster.d/baton-no-main-cluster.conf
 }
 
-# install_packages [browser] [shellcheck] [proxy]
+# install_packages [browser] [shellcheck] [proxy] [pooler]
 install_packages() {
     local packages=() as_root=()
     mapfile -t packages < <(wanted_packages "$@")

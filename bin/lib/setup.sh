@@ -8,8 +8,8 @@ done
 
 STARTED_SERVICES=
 
-# set_up [dev] [browser] [shellcheck] [proxy]: brings everything to what the files of this checkout say. Each part looks first whether there
-# is anything to do, so a second run is quick, and an interrupted one goes on where it stopped.
+# set_up [dev] [browser] [shellcheck] [proxy] [pooler]: brings everything to what the files of this checkout say. Each part looks
+# first whether there is anything to do, so a second run is quick, and an interrupted one goes on where it stopped.
 set_up() {
     local dev='' word packages=()
     for word in "$@"; do

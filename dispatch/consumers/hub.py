@@ -1,49 +1,36 @@
 """One per process: hears what is published (dispatch/live.py) and finds the addressees among its own sockets.
 
-It owns one channel of the channel layer, whatever the number of sockets: 20,000 of them cost one subscription. The layer
-subscribes again by itself after Redis was away, but what was published meanwhile is gone without an error. Three things
-tell that messages were lost, and then the hub tells its sockets to `resync`, spread over a few seconds:
-
-- the subscription's connection was made anew;
-- a message is missing: each carries its publisher's running number;
-- the canary stayed away, a message of the hub's own every CANARY_SECONDS: Redis stood still, or nobody could reach it.
+It hears each group once (subscription.py), whatever the number of sockets: 20,000 of them cost one subscription. When
+messages were lost there, it tells those who may have missed something to `resync`, spread over a few seconds.
 """
 
 import asyncio
 import logging
 import random
 from collections.abc import Collection, Iterator
-from contextlib import suppress
+from functools import partial
+from itertools import chain
 from typing import Any, Protocol
 from uuid import uuid4
-from weakref import WeakSet
 
-from channels.layers import get_channel_layer
-
-from dispatch import live
+from dispatch import live, shards
 from dispatch.consumers import frames
 from dispatch.consumers.board import Board
 from dispatch.consumers.frames import Close
 from dispatch.consumers.heartbeats import Gathered
 from dispatch.consumers.places import SOCKETS_PER_DRIVER, Places
 from dispatch.consumers.standing import Standing
+from dispatch.consumers.subscription import Subscription
 from dispatch.consumers.viewers import Viewers
 
 log = logging.getLogger(__name__)
 
-CANARY_SECONDS = 2.0
-#: How long a new socket waits for the subscription, so that nothing is lost between its snapshot and the first push.
-SUBSCRIBE_SECONDS = 1.0
 #: `resync` makes every socket read its snapshot again: so many a second, but within so many seconds.
 RESYNCS_PER_SECOND = 500
 RESYNC_SECONDS = 5.0
 #: When another process takes over: so many sockets a second are told to reconnect, within so many seconds.
 PARTINGS_PER_SECOND = 200
 PARTING_SECONDS = 20.0
-#: Messages taken in one go before the sockets get to write.
-MESSAGES_IN_A_ROW = 16
-#: Publishers remembered; a process that restarts is a new one.
-PUBLISHERS = 1000
 
 
 class Listener(Protocol):
@@ -81,26 +68,15 @@ class Hub:
         self.viewers = Viewers(self.id, self.watchers)
         self.standing = Standing(self.drivers, self.watchers)
         self.places = Places(self.id, self._make_room)
-        self._layer = get_channel_layer()
-        self._channel: str | None = None
-        self._wanted: set[str] = set()
-        #: Set when the group's canary has come back since the hub joined it.
-        self._heard: dict[str, asyncio.Event] = {}
-        self._poke = asyncio.Event()
-        self._canary = 0
-        self._came_back = 0
-        self._is_away = False
-        self._has_lost = False
-        self._numbers: dict[str, int] = {}
-        #: Those that say when they are made anew.
-        self._connections: WeakSet[Any] = WeakSet()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._subscriptions: dict[str, Subscription] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._looks: set[asyncio.Task[None]] = set()
 
     @property
     def hears(self) -> bool:
-        """Whether what is published arrives here, as far as the canary tells."""
-        return not self._is_away
+        """Whether what is published to dispatchers arrives here, as far as the canary tells."""
+        group = self._subscriptions.get(live.DISPATCHERS)
+        return group is None or group.hears
 
     # --- Sockets come and go ---
 
@@ -112,7 +88,7 @@ class Hub:
             sockets[0].shut(Close.REPLACED)
         socket.place = self.places.take(socket.driver_id)
         self.standing.start()
-        await self._listen(live.DRIVERS)
+        await self._listen(shards.group_of(socket.driver_id))
 
     def leave(self, socket: Listener) -> None:
         sockets = self.drivers.get(socket.driver_id, [])
@@ -132,93 +108,21 @@ class Hub:
     def leave_board(self, socket: Watcher) -> None:
         self.watchers.discard(socket)
         self.viewers.left(socket)
-        if not self.watchers and live.DISPATCHERS in self._wanted:
+        if not self.watchers and (group := self._subscriptions.pop(live.DISPATCHERS, None)):
             # Nobody here needs the positions of all drivers any more.
-            self._wanted.discard(live.DISPATCHERS)
-            self._poke.set()
-
-    # --- The subscription ---
+            task = asyncio.create_task(group.end())
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
 
     async def _listen(self, group: str) -> None:
         """Hear the group; returns when its messages are sure to arrive, or soon if Redis is away."""
-        if not self._tasks:
-            self._tasks = [asyncio.create_task(self._keep_listening())]
-        if group not in self._wanted:
-            self._wanted.add(group)
-            self._heard[group] = asyncio.Event()
-            self._poke.set()
-        if not self._heard[group].is_set() and not self._is_away:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(SUBSCRIBE_SECONDS):
-                    await self._heard[group].wait()
-
-    async def _keep_listening(self) -> None:
-        """Join and leave groups as wanted, and send the canary, for ever."""
-        joined: set[str] = set()
-        while True:
-            self._poke.clear()
-            try:
-                async with asyncio.timeout(CANARY_SECONDS):
-                    await self._settle(joined)
-                self._canary += 1
-                for group in joined:
-                    await asyncio.to_thread(live.canary, self.id, group, self._canary)
-            except Exception as error:
-                self._went_away(error)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CANARY_SECONDS):
-                    await self._poke.wait()
-            if joined and self._came_back < self._canary:
-                self._went_away(None)
-
-    async def _settle(self, joined: set[str]) -> None:
-        if self._channel is None:
-            self._channel = await self._layer.new_channel()
-            self._tasks.append(asyncio.create_task(self._receive(self._channel)))
-        for group in self._wanted - joined:
-            await self._layer.group_add(group, self._channel)
-            joined.add(group)
-        for group in joined - self._wanted:
-            await self._layer.group_discard(group, self._channel)
-            joined.discard(group)
-            self._heard.pop(group, None)
-            self._numbers = {by: no for by, no in self._numbers.items() if not by.endswith(group)}
-        for group in joined:
-            # The layer has no word for this (its `on_reconnect` is never called): ask its connection itself.
-            layer = self._layer._get_layer()
-            connection = layer._get_shard(layer._get_group_channel_name(group))._pubsub.connection
-            if connection is not None and connection not in self._connections:
-                connection.register_connect_callback(self._connected_anew)
-                self._connections.add(connection)
-
-    def _connected_anew(self, connection: Any) -> None:
-        self._has_lost = True
-        # The canary's return will say that the subscription works again.
-        self._poke.set()
-
-    def _went_away(self, error: Exception | None) -> None:
-        if not self._is_away:
-            log.warning("Live push stands still: %r", error or "the canary did not come back")
-        self._is_away = True
-
-    async def _receive(self, channel: str) -> None:
-        taken = 0
-        while True:
-            message = await self._layer.receive(channel)
-            try:
-                self._take(message)
-            except Exception:
-                # One odd message (another version of us, say) must not make everybody deaf.
-                log.exception("A message could not be delivered")
-            taken += 1
-            if taken % MESSAGES_IN_A_ROW == 0:
-                await asyncio.sleep(0)
+        if group not in self._subscriptions:
+            self._subscriptions[group] = Subscription(self.id, group, self._take, partial(self.resync, group))
+        await self._subscriptions[group].ready()
 
     # --- What is heard ---
 
     def _take(self, message: dict[str, Any]) -> None:
-        if not self._is_next(message["by"], message["no"]):
-            return
         if "to" in message:
             self._deliver(message)
         elif "moved" in message:
@@ -236,20 +140,6 @@ class Hub:
             self._replace(message["replaced"], message["places"])
         elif "staff" in message:
             self._look_again(message["staff"])
-        elif message.get("canary") == self.id:
-            self._canary_came_back(message["group"], message["number"])
-
-    def _is_next(self, by: str, number: int) -> bool:
-        """Keep count of what each publisher sent; False for a message that was here before."""
-        last = self._numbers.pop(by, None)
-        self._numbers[by] = number if last is None else max(last, number)
-        if len(self._numbers) > PUBLISHERS:
-            del self._numbers[next(iter(self._numbers))]
-        if last is None:
-            return True
-        if number > last + 1:
-            self._has_lost = True
-        return number > last
 
     def _deliver(self, message: dict[str, Any]) -> None:
         text = message["text"]
@@ -291,22 +181,10 @@ class Hub:
         if not task.cancelled() and (error := task.exception()):
             log.warning("Sessions could not be checked: %s", error)
 
-    def _canary_came_back(self, group: str, number: int) -> None:
-        if group in self._heard:
-            self._heard[group].set()
-        self._came_back = max(self._came_back, number)
-        if number < self._canary:
-            return
-        if self._is_away:
-            log.warning("Live push goes on.")
-        if self._is_away or self._has_lost:
-            self._is_away = self._has_lost = False
-            self.resync()
-
-    def resync(self) -> None:
-        """Tell every socket here to read everything anew, not all at once."""
+    def resync(self, group: str) -> None:
+        """Tell every socket here that depends on this group to read everything anew, not all at once."""
         text = frames.resync()
-        everybody = list(self._everybody())
+        everybody = list(self._hearers(group))
         spread = min(RESYNC_SECONDS, len(everybody) / RESYNCS_PER_SECOND)
         loop = asyncio.get_running_loop()
         for socket in everybody:
@@ -314,17 +192,20 @@ class Hub:
 
     def part(self) -> float:
         """Tell every socket here to reconnect, because this process is about to end; seconds until the last was told."""
-        everybody = list(self._everybody())
+        everybody = [*self.watchers, *chain.from_iterable(self.drivers.values())]
         spread = min(PARTING_SECONDS, len(everybody) / PARTINGS_PER_SECOND)
         loop = asyncio.get_running_loop()
         for socket in everybody:
             loop.call_later(random.uniform(0, spread), socket.shut, Close.RESTART)
         return spread
 
-    def _everybody(self) -> Iterator[Listener | Watcher]:
-        yield from self.watchers
-        for sockets in self.drivers.values():
-            yield from sockets
+    def _hearers(self, group: str) -> Iterator[Listener | Watcher]:
+        if group == live.DISPATCHERS:
+            yield from self.watchers
+            return
+        for driver_id, sockets in self.drivers.items():
+            if shards.group_of(driver_id) == group:
+                yield from sockets
 
 
 _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}

@@ -50,6 +50,7 @@ def test_when_all_is_well_there_is_one_line_for_each_thing_looked_at(collected: 
         "environment",
         "database",
         "role",
+        "session",
         "migrations",
         "postgis",
         "guards",

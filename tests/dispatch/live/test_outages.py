@@ -14,7 +14,7 @@ from django.db import connections
 from redis import Redis as Remote
 
 from config import env
-from dispatch import live, services
+from dispatch import live, services, shards
 from drivers.models import Driver, Presence
 from tests import cast
 from tests.dispatch.live.rig import Client, Redis, Server, open_board, open_driver, wait_until
@@ -115,7 +115,7 @@ def test_a_message_lost_on_the_way_is_noticed(redis: Redis, connect_driver: Conn
     at_alice.get("offer")
 
     # One that was published but never arrived, as when Redis drops a slow subscriber.
-    live._publisher().counts[live.DRIVERS] += 1
+    live._publisher().counts[shards.DRIVERS] += 1
     services.go_offline(driver_id=alice.pk)
 
     at_alice.get("resync")

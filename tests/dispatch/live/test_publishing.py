@@ -9,7 +9,7 @@ from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.db import transaction
 
-from dispatch import live, services
+from dispatch import live, services, shards
 from drivers.models import Driver
 from tests import cast
 from tests.dispatch.live.rig import Client, Server
@@ -33,7 +33,7 @@ def test_an_order_costs_the_same_however_many_drivers_hear_of_it(own_prefix: Non
         cast.driver(f"more{number}", at=cast.EMBARCADERO)
 
     # To drivers: the offer. To dispatchers: the order created, the order offered.
-    assert one == Counter({live.DRIVERS: 1, live.DISPATCHERS: 2})
+    assert one == Counter({shards.DRIVERS: 1, live.DISPATCHERS: 2})
     assert published(cast.order) == one
 
 
