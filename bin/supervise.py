@@ -208,11 +208,11 @@ def manage(name: str) -> Callable[[int], list[str]]:
     return lambda fd: [PYTHON, str(ROOT / "manage.py"), name]
 
 
-def server(name: str, port: int, trusted: str, **more: Any) -> Child:
+def server(name: str, listens: int, trusted: str, **more: Any) -> Child:
     def command(fd: int) -> list[str]:
-        return serving.uvicorn_command(PYTHON, port, trusted, fd=fd)
+        return serving.uvicorn_command(PYTHON, listens, trusted, fd=fd)
 
-    return Child(name, command, listens=port, **more)
+    return Child(name, command, listens=listens, **more)
 
 
 def servers(port: int, environment: dict[str, str], *, web: int, ws: int) -> list[Child]:

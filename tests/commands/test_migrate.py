@@ -37,8 +37,8 @@ def settings_during(monkeypatch: pytest.MonkeyPatch, *, atomic: bool) -> tuple[s
 
 def carry_out(monkeypatch: pytest.MonkeyPatch, operations: list[Any], *, atomic: bool = True) -> str:
     """`migrate` with one more migration than there are files; what it said."""
-    more = migrations.Migration("more", "orders")
-    more.operations, more.atomic = operations, atomic
+    kind = type("Migration", (migrations.Migration,), {"operations": operations, "atomic": atomic})
+    more = kind("more", "orders")
     said = StringIO()
 
     def handle(command: Any, *args: Any, **options: Any) -> None:
@@ -74,7 +74,7 @@ def test_it_gives_way_to_whoever_works_and_tries_again(monkeypatch: pytest.Monke
             if len(pauses) == 2:
                 somebody.commit()
 
-        monkeypatch.setattr(migrate.time, "sleep", wait)
+        monkeypatch.setattr("dispatch.management.commands.migrate.time.sleep", wait)
         began = time.monotonic()
         said = carry_out(monkeypatch, [migrations.RunSQL(ADD, DROP)])
 
@@ -88,7 +88,7 @@ def test_it_gives_way_to_whoever_works_and_tries_again(monkeypatch: pytest.Monke
 def test_it_gives_up_in_the_end_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migrate, "LOCK_SECONDS", 0.1)
     monkeypatch.setattr(migrate, "ATTEMPTS", 2)
-    monkeypatch.setattr(migrate.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("dispatch.management.commands.migrate.time.sleep", lambda seconds: None)
     with psycopg.connect(connection_string(), autocommit=False) as somebody:
         somebody.execute("SELECT 1 FROM orders_savedplace")
         with pytest.raises(CommandError, match="for 2 tries"):

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class Tended:
         self.started = list(children)
         self.thread.start()
         for child in children:
-            wait_until(lambda child=child: self.supervise.answers(child.listens or child.port), within=90)
+            wait_until(partial(self.supervise.answers, child.listens or child.port), within=90)
 
     def server(self, name: str, port: int, trusted: str = "") -> Any:
         def command(fd: int) -> list[str]:

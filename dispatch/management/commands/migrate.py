@@ -28,7 +28,7 @@ class Command(migrate.Command):
         self.alias = options["database"]
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return super().handle(*args, **options)
+                super().handle(*args, **options)
             except OperationalError as error:
                 if not isinstance(error.__cause__, LockNotAvailable):
                     raise
@@ -42,9 +42,9 @@ class Command(migrate.Command):
                     f" gave way to somebody who works there; again in {pause} s ({attempt} of {ATTEMPTS})"
                 )
                 time.sleep(pause)
-            finally:
+            else:
                 self._set(lock_timeout=None, statement_timeout=None)
-        return None
+                break
 
     def migration_progress_callback(self, action: str, migration: Any = None, fake: bool = False) -> None:
         if action in {"apply_start", "unapply_start"}:
