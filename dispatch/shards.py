@@ -7,6 +7,7 @@ so that each server carries one; a driver belongs to one of them by id. All proc
 from collections.abc import Sequence
 from functools import cache
 from itertools import count
+from typing import Any
 
 from channels_redis.utils import _consistent_hash, decode_hosts
 from django.conf import settings
@@ -24,7 +25,7 @@ def group_of(driver_id: int) -> str:
 
 
 def driver_groups() -> tuple[str, ...]:
-    config = settings.CHANNEL_LAYERS["default"]["CONFIG"]
+    config: Any = settings.CHANNEL_LAYERS["default"]["CONFIG"]
     return _named_for_each(config.get("prefix", "asgi"), len(decode_hosts(config["hosts"])))
 
 

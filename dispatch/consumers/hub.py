@@ -75,7 +75,7 @@ class Hub:
     @property
     def hears(self) -> bool:
         """Whether what is published to dispatchers arrives here, as far as the canary tells."""
-        group = self._subscriptions.get(live.DISPATCHERS)
+        group = self._subscriptions.get(shards.DISPATCHERS)
         return group is None or group.hears
 
     # --- Sockets come and go ---
@@ -103,12 +103,12 @@ class Hub:
         self.watchers.add(socket)
         self.board.start()
         self.standing.start()
-        await self._listen(live.DISPATCHERS)
+        await self._listen(shards.DISPATCHERS)
 
     def leave_board(self, socket: Watcher) -> None:
         self.watchers.discard(socket)
         self.viewers.left(socket)
-        if not self.watchers and (group := self._subscriptions.pop(live.DISPATCHERS, None)):
+        if not self.watchers and (group := self._subscriptions.pop(shards.DISPATCHERS, None)):
             # Nobody here needs the positions of all drivers any more.
             task = asyncio.create_task(group.end())
             self._leaving.add(task)
@@ -200,7 +200,7 @@ class Hub:
         return spread
 
     def _hearers(self, group: str) -> Iterator[Listener | Watcher]:
-        if group == live.DISPATCHERS:
+        if group == shards.DISPATCHERS:
             yield from self.watchers
             return
         for driver_id, sockets in self.drivers.items():

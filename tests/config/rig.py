@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.dispatch.live.rig import PATIENCE, Server
+from tests.dispatch.live.rig import PATIENCE, Process, Server
 
 
 class Served(Server):
@@ -57,7 +57,7 @@ def answer_of(response: http.client.HTTPResponse) -> Answer:
 
 
 def ask(
-    server: Server,
+    server: Process,
     path: str,
     *,
     method: str = "GET",

@@ -35,7 +35,7 @@ class Stack:
         self.pooler, self.web, self.sockets = pooler, web, sockets
 
     def call(self, method: str, path: str, body: Any = None, *, token: str = "", by: Process | None = None) -> Answer:
-        return ask(by or self.web, f"/api/v1/{path}", method=method, body=body, token=token)  # type: ignore[arg-type]
+        return ask(by or self.web, f"/api/v1/{path}", method=method, body=body, token=token)
 
     def run(self, *command: str) -> str:
         """A command of manage.py."""

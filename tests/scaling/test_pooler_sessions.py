@@ -140,7 +140,7 @@ def test_nothing_is_kept_in_the_session_between_two_statements(one: Pooler, next
         for turn in range(8):
             # psycopg by itself prepares what it was asked five times.
             assert Driver.objects.filter(name="A").count() == 1, turn
-        walk = Driver.objects.order_by("name").iterator(chunk_size=1)
+        walk: Any = Driver.objects.order_by("name").iterator(chunk_size=1)
         assert next(walk).name == "A"
         assert other.execute(kept).fetchall() == [(0,)]
         assert [driver.name for driver in walk] == ["B", "C"]

@@ -33,7 +33,7 @@ def test_an_order_costs_the_same_however_many_drivers_hear_of_it(own_prefix: Non
         cast.driver(f"more{number}", at=cast.EMBARCADERO)
 
     # To drivers: the offer. To dispatchers: the order created, the order offered.
-    assert one == Counter({shards.DRIVERS: 1, live.DISPATCHERS: 2})
+    assert one == Counter({shards.DRIVERS: 1, shards.DISPATCHERS: 2})
     assert published(cast.order) == one
 
 
