@@ -85,7 +85,8 @@ class Market:
         for rows in offers.values():
             row = next(one for one in rows if one[2] in self.free)
             self.free.discard(row[2])
-            found.append(Turn(*row, token=self.keys[row[2]]))
+            order_id, offer_id, driver_id, user_id, name = row
+            found.append(Turn(order_id, offer_id, driver_id, user_id, name, self.keys[driver_id]))
         return found
 
     def marked_turn(self) -> Turn:

@@ -121,8 +121,9 @@ async def send_paced(ports: Sequence[int], requests: Sequence[bytes], rate: floa
 def _main(pipe: Connection, ports: Sequence[int]) -> None:
     while (order := pipe.recv()) is not None:
         verb, *arguments = order
+        send: Any = send_all if verb == "all" else send_paced
         began, cpu = time.monotonic(), time.process_time()
-        said = asyncio.run({"all": send_all, "paced": send_paced}[verb](ports, *arguments))
+        said = asyncio.run(send(ports, *arguments))
         pipe.send(
             {
                 "statuses": dict(said.statuses),

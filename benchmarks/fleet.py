@@ -2,7 +2,7 @@
 
     bin/bench fleet [--drivers 20000] [--rate 10] [--minutes 10] [--web 1] [--ws 2] [--generators 2]
 
-nginx, the processes for HTTP and for sockets and the worker run as `bin/up --web N --ws M` runs them. Every driver has a socket and sends a
+The proxy, the processes behind it and the worker are those of `bin/up --web N --ws M`. Every driver has a socket and sends a
 heartbeat from a new position every 20 s. A shop posts orders; a few of those who are offered one tap on it, whoever gets it
 picks it up and delivers it, nobody's are assigned by the sweep, and one in thirty is so far away that it expires. At the
 end `audit` looks at everything. Generators, servers, PostgreSQL and Redis share this machine; what each took is shown.

@@ -14,7 +14,7 @@ class Recorder:
         self.lines: list[str] = []
         self.count = self.transactions = 0
         self.in_transaction = False
-        self._restore: list[Callable[[], None]] = []
+        self._restore: Callable[[], None] | None = None
 
     def __enter__(self) -> Self:
         login: Any = connection
@@ -28,14 +28,19 @@ class Recorder:
 
         login._commit = commit_and_tell
         wrapper.__enter__()
-        self._restore = [lambda: wrapper.__exit__(None, None, None), lambda: setattr(login, "_commit", commit)]
+
+        def restore() -> None:
+            wrapper.__exit__(None, None, None)
+            login._commit = commit
+
+        self._restore = restore
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for restore in self._restore:
-            restore()
+        if self._restore is not None:
+            self._restore()
 
     def _execute(self, execute: Any, sql: str, parameters: Any, many: bool, context: dict[str, Any]) -> Any:
         if connection.in_atomic_block and not self.in_transaction:

@@ -192,7 +192,7 @@ class Hub:
 
     def part(self) -> float:
         """Tell every socket here to reconnect, because this process is about to end; seconds until the last was told."""
-        everybody = [*self.watchers, *chain.from_iterable(self.drivers.values())]
+        everybody: list[Listener | Watcher] = [*self.watchers, *chain.from_iterable(self.drivers.values())]
         spread = min(PARTING_SECONDS, len(everybody) / PARTINGS_PER_SECOND)
         loop = asyncio.get_running_loop()
         for socket in everybody:
