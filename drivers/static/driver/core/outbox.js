@@ -53,6 +53,8 @@ export function createOutbox({ changed, settled, timing = {} }) {
   const announcements = new Map();
   /** What the disk held when it could last be read. @type {ActRecord[]} */
   let stored = [];
+  /** It could not be read since, and somebody is shown what it held. */
+  let isStale = false;
   /** @type {Map<string, Blob>} */
   const unstoredPictures = new Map();
   /** Answered, but the database could not be told yet: never sent again from here. @type {Map<string, Settled>} */
@@ -152,8 +154,13 @@ export function createOutbox({ changed, settled, timing = {} }) {
   async function waiting() {
     try {
       stored = await read(["acts"], (tx) => tx.objectStore("acts").getAll());
+      if (isStale) {
+        isStale = false;
+        changed("acts");
+      }
     } catch {
       // What was there a moment ago is still there, and is sent from memory; its place in the order is kept.
+      isStale = true;
     }
     const ids = new Set(stored.map((act) => act.action_id));
     const kept = stored.map((act) => ({ ...act, ...postponed.get(act.action_id) }));
