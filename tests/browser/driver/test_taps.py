@@ -298,6 +298,21 @@ def test_bad_news_that_the_disk_did_not_take_waits_in_the_page_for_its_driver(
     assert on_duty.told == ["order_taken"]
 
 
+def test_an_answer_that_one_tab_could_not_write_down_reaches_the_other_as_soon_as_it_is(
+    on_duty: Phone, offered: Order
+) -> None:
+    other = on_duty.another_tab()
+    other.sees(lambda state: state["offers"], "the same offer")
+    on_duty.page.evaluate(FULL_SCRIPT.replace("REFUSE", FULL["full"]))
+    # This one keeps the tap and never gets a turn to send it.
+    other.page.evaluate("navigator.locks.request = () => new Promise(() => {})")
+    other.do("accept", str(offered.pk))
+    on_duty.sees(lambda state: statuses(state) == ["assigned"], "accepted by the tab without room")
+    assert [act["kind"] for act in other.state["waiting"]] == ["accept"]
+    on_duty.page.evaluate("window.isFull = false")
+    other.sees(lambda state: state["waiting"] == [], "nothing waits any more")
+
+
 def test_a_phone_without_storage_works_for_as_long_as_the_page_lives(
     open_phone: Callable[..., Phone], browser_context: Any
 ) -> None:

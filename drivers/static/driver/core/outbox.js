@@ -342,7 +342,6 @@ export function createOutbox({ changed, settled, timing = {} }) {
     settled(done);
     changed("acts");
     await finish();
-    changed("acts");
   }
 
   /** Write down what was answered while the database could not be written. */
@@ -360,6 +359,7 @@ export function createOutbox({ changed, settled, timing = {} }) {
         });
         answered.delete(id);
         changed("notices");
+        changed("acts");
       } catch {
         // Kept in `answered`: tried again with the next drain. If the page goes first, the act is sent again and the
         // server's receipt gives the same answer.
