@@ -143,9 +143,3 @@ def test_a_dispatcher_who_ends_the_duty_is_believed(on_duty: Phone) -> None:
     on_duty.sees(lambda state: state["duty"] == {"wanted": False, "confirmed": False}, "off duty")
     assert on_duty.told == ["duty_ended"]
     assert on_duty.offers == []
-
-
-def test_the_screen_stays_on_for_as_long_as_the_duty_lasts(on_duty: Phone) -> None:
-    wait_for(lambda: on_duty.do("measure")["wakeLock"] == "held", "the lock")
-    on_duty.go_off_duty()
-    wait_for(lambda: on_duty.do("measure")["wakeLock"] == "released", "the lock is given back")
