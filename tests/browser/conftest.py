@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.waiting import BROWSER_MS
 
 
 @pytest.fixture(scope="package")
@@ -15,6 +17,7 @@ def chromium() -> Iterator[Browser]:
     with pytest.MonkeyPatch.context() as process, sync_playwright() as playwright:
         # Playwright's synchronous interface runs an event loop in this thread; Django would take that for async code.
         process.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        expect.set_options(timeout=BROWSER_MS)
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
@@ -34,7 +37,7 @@ def page(chromium: Browser, live_server: Any, settings: Any, complaints: list[st
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
     context = chromium.new_context(base_url=live_server.url, viewport={"width": 1360, "height": 900})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(BROWSER_MS)
     window = context.new_page()
     window.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
     window.on("pageerror", lambda error: complaints.append(str(error)))

@@ -63,6 +63,7 @@ def test_nothing_starts_without_a_secret() -> None:
 PAGES = [
     "/admin/login/",
     "/admin/",
+    "/admin/board/",
     "/admin/orders/order/",
     "/admin/orders/order/add/",
     "/admin/drivers/driver/",

@@ -5,7 +5,7 @@ from typing import Any
 import psycopg
 import psycopg_pool
 import pytest
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, InternalError, OperationalError
 from django.test import Client
 
 from config import problems
@@ -82,6 +82,7 @@ def caused(error: DatabaseError | InterfaceError, sqlstate: str | None) -> Excep
         (caused(OperationalError(), "40001"), "busy"),  # serialization
         (caused(OperationalError(), None), "unavailable"),  # no server at all
         (caused(OperationalError(), "57P01"), "unavailable"),  # shutting down
+        (caused(InternalError(), "25P03"), "unavailable"),  # idle in a transaction for too long
         (caused(OperationalError(), "57P03"), "unavailable"),  # starting up
         (caused(OperationalError(), "08006"), "unavailable"),  # connection lost
         (caused(OperationalError(), "53300"), "unavailable"),  # too many connections

@@ -58,23 +58,27 @@ def test_each_role_may_do_exactly_this(role: str) -> None:
     assert matrix == expected[role]
 
 
-def test_every_table_that_names_a_driver_or_an_order_has_forced_policies() -> None:
+def test_every_table_that_names_a_driver_an_order_or_a_customer_has_forced_policies() -> None:
+    """Whether by a reference, over however many tables, or by a column's name alone."""
     named = rows(
         """
-        SELECT DISTINCT c.relname, c.relrowsecurity AND c.relforcerowsecurity
-        FROM pg_class c LEFT JOIN pg_constraint f ON f.conrelid = c.oid AND f.contype = 'f'
-        WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace AND (
-            f.confrelid IN ('drivers_driver'::regclass, 'orders_order'::regclass)
-            OR c.relname IN ('drivers_driver', 'orders_order')
+        WITH RECURSIVE named AS (
+            SELECT c.oid FROM pg_class c
+            WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace AND (
+                c.relname IN ('drivers_driver', 'orders_order', 'orders_ordercontact')
+                OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped
+                           AND a.attname ~ '^(driver|order|contact|customer)(_id)?$')
+            )
+            UNION
+            SELECT f.conrelid FROM pg_constraint f JOIN named ON f.confrelid = named.oid WHERE f.contype = 'f'
         )
+        SELECT relname, relrowsecurity AND relforcerowsecurity FROM pg_class JOIN named USING (oid)
         """
     )
     assert {table for table, forced in named if not forced} == set()
-    assert {"orders_ordercontact", "orders_orderevent", "dispatch_offer"} <= {table for table, _ in named}
-    # Names an order only through its contact.
-    assert rows(
-        "SELECT relrowsecurity AND relforcerowsecurity FROM pg_class WHERE oid = 'orders_deliverypin'::regclass"
-    ) == [(True,)]
+    assert {"orders_ordercontact", "orders_orderevent", "orders_deliverypin", "dispatch_offer"} <= {
+        table for table, _ in named
+    }
 
 
 def test_the_policies_are_these_and_no_others() -> None:

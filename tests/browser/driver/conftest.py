@@ -11,6 +11,7 @@ from tests import cast
 from tests.browser.driver.rig import Phone, collect_static
 from tests.dispatch.live.rig import Server
 from tests.proxy import Proxy
+from tests.waiting import BROWSER_MS
 
 #: Redis has one name space for all its subscribers, whatever the database number.
 PREFIX = f"phone{os.getpid()}"
@@ -69,7 +70,7 @@ def browser_context(chromium: Browser) -> Iterator[BrowserContext]:
         geolocation={"latitude": cast.FERRY_BUILDING[0], "longitude": cast.FERRY_BUILDING[1], "accuracy": 8},
         permissions=["geolocation"],
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(BROWSER_MS)
     yield context
     context.close()
 

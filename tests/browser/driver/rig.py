@@ -8,27 +8,28 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.dispatch.live.rig import ROOT
+from tests.waiting import BROWSER_MS
 
-#: Nothing here takes longer than this unless it is broken.
-PATIENCE = 15.0
+#: Nothing here takes longer than this unless it is broken, also on a slow machine.
+PATIENCE = BROWSER_MS / 1000
 #: Where the app runs without its screens: a page of the same server, with nothing in it, under the same strict policy.
 PAGE = "/healthz"
 #: Everything sooner than in life, so that a test need not wait for it.
 QUICK: dict[str, Any] = {
     "syncMs": 60_000,
     "drainMs": 1000,
-    "outbox": {"actMs": 3000, "backoff": {"firstMs": 100, "longestMs": 500}},
+    "outbox": {"backoff": {"firstMs": 100, "longestMs": 500}},
     "link": {
-        "beatMs": 1000,
-        "answerMs": 500,
-        "probeMs": 400,
-        "openMs": 2000,
+        "beatMs": 2000,
+        "answerMs": 1800,
+        "probeMs": 1800,
         "backoff": {"firstMs": 100, "longestMs": 1000},
     },
 }
@@ -91,6 +92,16 @@ class Phone:
     def reload(self) -> None:
         self.page.reload()
         self.start(self.page)
+
+    # --- The page's time, if the context's clock was installed before it was opened ---
+
+    def stop_time(self) -> None:
+        """From here on it goes by only when the test says so. What the network brings still arrives."""
+        soon: float = self.page.evaluate("Date.now() + 50")
+        self.page.clock.pause_at(datetime.fromtimestamp(soon / 1000, UTC))
+
+    def let_pass(self, seconds: float) -> None:
+        self.page.clock.run_for(round(seconds * 1000))
 
     # --- What the driver does ---
 

@@ -109,9 +109,8 @@ async function finish(drivers, patience) {
   const left = [];
   for (const driver of drivers) {
     await signIn(1, driver);
-    const end = performance.now() + patience;
-    const waiting = () => [...tabs.values()].flatMap((tab) => tab.app.state().waiting);
-    while ((tabs.get(1).app.state().driver?.id !== driver || waiting().length) && performance.now() < end) {
+    const isStuck = stuck(patience);
+    while ((tabs.get(1).app.state().driver?.id !== driver || waiting().length) && !isStuck()) {
       if (tabs.get(1).app.state().phase === "signed_out") await signIn(1, driver);
       await pause(5);
     }
@@ -119,6 +118,31 @@ async function finish(drivers, patience) {
     left.push(...waiting().map((act) => [driver, act.kind, act.order, act.state]));
   }
   return left;
+}
+
+const waiting = () => [...tabs.values()].flatMap((tab) => tab.app.state().waiting);
+
+/**
+ * Whether there is no hope any more: on a machine of any speed, because it is not time that is waited for. Either the app
+ * has tried often enough since an act last left, or it does nothing at all.
+ * @param {{tries: number, silenceMs: number}} patience
+ */
+function stuck({ tries, silenceMs }) {
+  let left = Number.POSITIVE_INFINITY;
+  let seen = "";
+  let heardAt = performance.now();
+  let tried = 0;
+  return () => {
+    const acts = waiting();
+    const now = acts.map((act) => `${act.action_id} ${act.tries} ${act.state}`).join();
+    const isNew = now !== seen;
+    if (acts.length < left) tried = 0;
+    else if (isNew) tried += 1;
+    if (isNew) heardAt = performance.now();
+    left = acts.length;
+    seen = now;
+    return tried > tries || performance.now() - heardAt > silenceMs;
+  };
 }
 
 /** The whole of a schedule, on a phone without a past. */
@@ -137,6 +161,6 @@ window.play = async (steps, drivers, patience) => {
   return {
     left,
     told,
-    taps: taps.map(({ driver, kind, order, isSafe, certain }) => ({ driver, kind, order, isSafe, certain })),
+    taps: taps.map(({ tab, ...tap }) => tap),
   };
 };

@@ -7,11 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from playwright.sync_api import BrowserContext
 
 from dispatch import services
 from drivers.models import Presence
 from tests import cast
-from tests.browser.driver.rig import QUICK, Phone, stopwatch, wait_for
+from tests.browser.driver.rig import Phone, wait_for
 from tests.proxy import Proxy
 
 pytestmark = pytest.mark.browser
@@ -34,55 +35,57 @@ def sockets(network: Proxy) -> int:
     return sum(request.startswith("GET /ws/driver/") for request in network.requests)
 
 
-def test_a_half_open_socket_is_noticed_and_made_anew(on_duty: Phone, network: Proxy) -> None:
+@pytest.fixture
+def in_its_own_time(open_phone: Callable[..., Phone], browser_context: BrowserContext) -> Phone:
+    """The phone of alice, on duty at the ferry building, with the app's real times. Its clock stands still, and a heartbeat
+    was answered this very moment."""
+    browser_context.clock.install()
+    alice = cast.driver("alice", is_online=False)
+    phone = open_phone({})
+    phone.driver_id = alice.pk
+    phone.sign_in("alice", cast.PASSWORD)
+    phone.go_on_duty()
+    phone.sees(lambda state: state["link"]["state"] == "live" and state["duty"]["confirmed"], "alice is on duty")
+    phone.sees(lambda state: state["position"], "alice is somewhere")
+    cast.move(alice, cast.FERRY_BUILDING)
+    phone.stop_time()
+    # Looking again sends a heartbeat; the next one is due in 20 seconds.
+    phone.do("sync")
+    now = phone.page.evaluate("Date.now()")
+    phone.sees(lambda state: (state["link"]["heardAt"], state["link"]["roundTripMs"]) == (now, 0), "it was answered")
+    return phone
+
+
+def test_a_half_open_socket_is_made_anew(on_duty: Phone, network: Proxy) -> None:
     made = sockets(network)
-    # A twentieth of the real times: 1 s between heartbeats, half a second for each answer. 45 s are 2.25 s.
-    with stopwatch() as elapsed:
-        network.freeze()
-        on_duty.sees(lambda state: state["link"]["state"] == "connecting", "the link is given up", within=10)
-        noticed = elapsed()
-    assert noticed < 2.25 + 1.0, f"after {noticed} s"
+    network.freeze()
+    on_duty.sees(lambda state: state["link"]["state"] == "connecting", "the link is given up")
     network.drop()
     network.restore()
     on_duty.sees(lambda state: state["link"]["state"] == "live", "the link is back")
     assert sockets(network) > made
 
 
-def test_with_the_real_times_a_half_open_socket_is_noticed_within_45_seconds(
-    open_phone: Callable[..., Phone], network: Proxy
-) -> None:
-    cast.driver("alice", is_online=False)
-    phone = open_phone({**QUICK, "link": {}})
-    phone.sign_in("alice", cast.PASSWORD)
-    phone.go_on_duty()
-    phone.sees(lambda state: state["link"]["roundTripMs"] is not None, "a heartbeat was answered")
+def test_a_half_open_socket_is_noticed_within_45_seconds(in_its_own_time: Phone, network: Proxy) -> None:
     # The worst moment: everything was answered just now.
-    phone.sees(
-        lambda state: phone.page.evaluate("Date.now()") - state["link"]["heardAt"] > 1500,
-        "nothing is on its way any more",
-    )
-    with stopwatch() as elapsed:
-        network.freeze()
-        phone.sees(lambda state: state["link"]["state"] == "connecting", "the link is given up", within=60)
-        assert 35 < elapsed() < 45
+    network.freeze()
+    in_its_own_time.let_pass(39)
+    assert in_its_own_time.state["link"]["state"] == "live"
+    in_its_own_time.let_pass(6)
+    assert in_its_own_time.state["link"]["state"] == "connecting"
 
 
-def test_a_lost_push_is_corrected_within_one_heartbeat(on_duty: Phone, settings: Any) -> None:
+def test_a_lost_push_is_corrected_within_one_heartbeat(in_its_own_time: Phone, settings: Any, bob: Any) -> None:
+    phone = in_its_own_time
     with unheard(settings):
         order = cast.order()
-    with stopwatch() as elapsed:
-        on_duty.sees(
-            lambda state: [offer["order"] for offer in state["offers"]] == [str(order.pk)], "the offer is found"
-        )
-        # A heartbeat a second here, 20 s in life, and what asking takes.
-        assert elapsed() < 3
-    bob = cast.driver("bob", at=cast.EMBARCADERO)
-    services.offer_orders(order_ids=[order.pk])
+    phone.let_pass(20)
+    phone.sees(lambda state: [offer["order"] for offer in state["offers"]] == [str(order.pk)], "the offer is found")
     with unheard(settings):
         services.accept_order(order_id=order.pk, driver_id=bob.pk)
-    with stopwatch() as elapsed:
-        on_duty.sees(lambda state: state["offers"] == [], "the card is gone")
-        assert elapsed() < 3
+    assert phone.offers == [str(order.pk)]
+    phone.let_pass(20)
+    phone.sees(lambda state: state["offers"] == [], "the card is gone")
 
 
 def test_an_order_that_was_assigned_and_taken_away_unheard_is_told_of(on_duty: Phone, settings: Any) -> None:
@@ -108,13 +111,18 @@ def test_heartbeats_go_over_http_when_there_is_no_socket(on_duty: Phone, network
     on_duty.sees(lambda state: [offer["order"] for offer in state["offers"]] == [str(order.pk)], "its answer tells")
 
 
-def test_a_card_leaves_by_its_own_countdown_without_network(on_duty: Phone, network: Proxy) -> None:
-    soon = cast.now() + timedelta(seconds=4)
-    cast.order(expires_at=soon, auto_assign_at=soon)
-    on_duty.sees(lambda state: state["offers"], "the offer is pushed")
+def test_a_card_leaves_by_its_own_countdown_without_network(in_its_own_time: Phone, network: Proxy) -> None:
+    phone = in_its_own_time
+    expires_at = cast.now() + timedelta(seconds=300)
+    cast.order(expires_at=expires_at, auto_assign_at=expires_at)
+    phone.sees(lambda state: state["offers"], "the offer is pushed")
     network.cut()
-    on_duty.sees(lambda state: state["offers"] == [], "its time is over", within=6)
-    assert cast.now() - soon < timedelta(seconds=1)
+    server_now = (phone.page.evaluate("Date.now()") + phone.state["clockOffsetMs"]) / 1000
+    left = expires_at.timestamp() - server_now
+    phone.let_pass(left - 1)
+    assert len(phone.offers) == 1
+    phone.let_pass(1.1)
+    assert phone.offers == []
 
 
 def test_a_driver_whom_the_sweep_took_off_duty_is_back_with_the_next_heartbeat(on_duty: Phone, network: Proxy) -> None:

@@ -51,7 +51,7 @@ def test_on_a_random_day_every_tap_counts_once_and_in_order(
     network.restore()
     if chance.random() < 0.5:
         phone.reload()
-    phone.sees(lambda state: state["waiting"] == [], f"everything is answered: {story}", within=30)
+    phone.sees(lambda state: state["waiting"] == [], f"everything is answered: {story}")
     for order in orders:
         expected = ["created", "offered", *(event for action, _ in lives[str(order.pk)] for event in EVENTS[action])]
         assert cast.history(order) == expected, story

@@ -13,6 +13,7 @@ from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests import staff
+from tests.waiting import BROWSER_MS
 
 HERE = Path(__file__).parent
 AXE = Path(django_settings.BASE_DIR) / "node_modules" / "axe-core" / "axe.min.js"
@@ -38,7 +39,7 @@ def window(drawing: Browser, live_server: Any, settings: Any) -> Iterator[Browse
     context = drawing.new_context(
         base_url=live_server.url, viewport={"width": 1280, "height": 800}, reduced_motion="reduce"
     )
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(BROWSER_MS)
     yield context
     context.close()
 

@@ -1,11 +1,15 @@
 """API keys: made by the service, shown once, revoked."""
 
+from datetime import datetime, timedelta
+
 import pytest
 from django.test import Client
+from django.utils import formats, timezone
 
 from orders import services
 from orders.models import ApiKey, Integrator
 from tests import staff
+from tests.dispatch.api import callers
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/orders/apikey/"
@@ -46,6 +50,27 @@ def test_a_mistake_is_shown_at_its_field(supervisor: Client, typed: dict[str, ob
 
     assert list(response.context["adminform"].form.errors) == [field]
     assert ApiKey.objects.count() == 0
+
+
+def test_the_list_shows_a_keys_beginning_and_when_it_was_last_used(supervisor: Client) -> None:
+    key, secret = services.create_api_key(name="Shop", scopes=["orders:read"])
+    assert key.prefix in staff.page_text(supervisor.get(LIST))
+
+    def use() -> datetime | None:
+        assert callers.bearer(secret).get("orders/").status_code == 200
+        return ApiKey.objects.get().last_used_at
+
+    assert ApiKey.objects.get().last_used_at is None
+    first = use()
+    assert first is not None
+    # Not worth a write per request: once a minute.
+    assert use() == first
+    ApiKey.objects.update(last_used_at=first - timedelta(minutes=2))
+    again = use()
+    assert again is not None
+    assert again >= first
+    shown = supervisor.get(LIST).content.decode()
+    assert formats.date_format(timezone.localtime(again), "DATETIME_FORMAT") in shown
 
 
 def test_a_key_is_revoked_for_good(supervisor: Client) -> None:

@@ -60,7 +60,8 @@ class Process:
             self.child = subprocess.Popen(
                 self.command(), cwd=ROOT, env=self.environment(), stdout=log, stderr=log, start_new_session=True
             )
-        wait_until(self.answers, within=30)
+        # It reads a few hundred modules first, the first time of all without any of them compiled.
+        wait_until(self.answers, within=120)
 
     def answers(self) -> bool:
         assert self.child is not None

@@ -50,6 +50,8 @@ export function createApp(options = {}) {
   let storage = "ok";
   /** @type {ActRecord[]} */
   let waiting = [];
+  let looks = 0;
+  let lastLook = 0;
   let isDirty = true;
   let isTelling = false;
   let expiry = 0;
@@ -176,7 +178,7 @@ export function createApp(options = {}) {
   function settledHere(settled) {
     channel.postMessage({ topic: "settled", settled });
     feed.settled(settled);
-    if (settled.notice && settled.act.driver_id === record?.driver.id) notices.show(settled.notice);
+    if (settled.notice) notices.show(settled.notice, settled.act.driver_id);
   }
 
   /** @param {{topic: string, settled?: import("./outbox.js").Settled}} message */
@@ -188,8 +190,12 @@ export function createApp(options = {}) {
   }
 
   async function lookAtActs() {
+    const look = ++looks;
     // The news of an act before the act itself goes.
     const [now] = await Promise.all([outbox.waiting(), notices.load()]);
+    // Somebody has looked later and seen already: an older look brings nothing back.
+    if (look < lastLook) return;
+    lastLook = look;
     waiting = now;
     changed();
   }

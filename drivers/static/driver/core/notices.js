@@ -3,6 +3,7 @@
 import { change, read } from "./database.js";
 
 /** @typedef {import("./types.js").Notice} Notice */
+/** @typedef {Notice & {driver_id: number}} Kept */
 
 /** Good news is old news soon; bad news is kept for a day. */
 const KEPT_MS = { good: 10 * 60_000, info: 24 * 3600_000, bad: 24 * 3600_000 };
@@ -12,17 +13,19 @@ const AT_MOST = 50;
 export function createNotices(changed) {
   /** Of the database. @type {Notice[]} */
   let kept = [];
-  /** Of this page, and those that the database did not take. @type {Map<string, Notice>} */
-  const own = new Map();
+  /** Of this page only. @type {Map<string, Notice>} */
+  const said = new Map();
+  /** What became of taps, of every driver of this page: the database may not have had room for it. @type {Map<string, Kept>} */
+  const outcomes = new Map();
 
   let driverId = 0;
 
-  /** Whose they are: nobody reads another's. @param {number} driver */
+  /** Whose they are: nobody reads another's, and whoever comes back finds theirs. @param {number} driver */
   async function of(driver) {
     if (driver === driverId) return;
     driverId = driver;
     kept = [];
-    own.clear();
+    said.clear();
     await load();
   }
 
@@ -55,18 +58,25 @@ export function createNotices(changed) {
 
   /** Said to this page only. @param {Omit<Notice, "id" | "at">} notice */
   function say(notice) {
-    show({ id: crypto.randomUUID(), at: Date.now(), ...notice });
+    const id = crypto.randomUUID();
+    said.set(id, { id, at: Date.now(), ...notice });
+    changed();
   }
 
-  /** @param {Notice} notice */
-  function show(notice) {
-    own.set(notice.id, notice);
+  /**
+   * What became of a driver's tap; who is signed in now may be another.
+   * @param {Notice} notice
+   * @param {number} driver
+   */
+  function show(notice, driver) {
+    outcomes.set(notice.id, { ...notice, driver_id: driver });
     changed();
   }
 
   /** @param {string} id */
   async function dismiss(id) {
-    own.delete(id);
+    said.delete(id);
+    outcomes.delete(id);
     kept = kept.filter((notice) => notice.id !== id);
     changed();
     try {
@@ -78,7 +88,8 @@ export function createNotices(changed) {
 
   /** Newest first. @returns {Notice[]} */
   const all = () => {
-    const together = new Map([...own, ...kept.map((notice) => /** @type {const} */ ([notice.id, notice]))]);
+    const mine = [...outcomes.values()].filter((notice) => notice.driver_id === driverId);
+    const together = new Map([...said.values(), ...mine, ...kept].map((notice) => [notice.id, notice]));
     return [...together.values()].sort((a, b) => b.at - a.at);
   };
 

@@ -53,6 +53,8 @@ export function createOutbox({ changed, settled, timing = {} }) {
   const announcements = new Map();
   /** What the disk held when it could last be read. @type {ActRecord[]} */
   let stored = [];
+  /** It could not be read since, and somebody is shown what it held. */
+  let isStale = false;
   /** @type {Map<string, Blob>} */
   const unstoredPictures = new Map();
   /** Answered, but the database could not be told yet: never sent again from here. @type {Map<string, Settled>} */
@@ -152,8 +154,13 @@ export function createOutbox({ changed, settled, timing = {} }) {
   async function waiting() {
     try {
       stored = await read(["acts"], (tx) => tx.objectStore("acts").getAll());
+      if (isStale) {
+        isStale = false;
+        changed("acts");
+      }
     } catch {
       // What was there a moment ago is still there, and is sent from memory; its place in the order is kept.
+      isStale = true;
     }
     const ids = new Set(stored.map((act) => act.action_id));
     const kept = stored.map((act) => ({ ...act, ...postponed.get(act.action_id) }));
@@ -335,7 +342,6 @@ export function createOutbox({ changed, settled, timing = {} }) {
     settled(done);
     changed("acts");
     await finish();
-    changed("acts");
   }
 
   /** Write down what was answered while the database could not be written. */
@@ -353,6 +359,7 @@ export function createOutbox({ changed, settled, timing = {} }) {
         });
         answered.delete(id);
         changed("notices");
+        changed("acts");
       } catch {
         // Kept in `answered`: tried again with the next drain. If the page goes first, the act is sent again and the
         // server's receipt gives the same answer.

@@ -105,19 +105,19 @@ export function money(amount, currency) {
   return `\u2066${text.replace(/[\u200e\u200f]/g, "")}\u2069`;
 }
 
+/** A number never stands on another line than what it counts. @param {string} text */
+const unbroken = (text) => text.replaceAll(" ", "\u00a0");
+
 /** @param {number} metres */
 export function distance(metres) {
   if (metres < 1000) {
     const near = Math.max(10, Math.round(metres / 10) * 10);
-    return number(near, { style: "unit", unit: "meter", unitDisplay: "short" });
+    return unbroken(number(near, { style: "unit", unit: "meter", unitDisplay: "short" }));
   }
   const digits = metres < 10_000 ? 1 : 0;
-  return number(metres / 1000, {
-    style: "unit",
-    unit: "kilometer",
-    unitDisplay: "short",
-    maximumFractionDigits: digits,
-  });
+  return unbroken(
+    number(metres / 1000, { style: "unit", unit: "kilometer", unitDisplay: "short", maximumFractionDigits: digits }),
+  );
 }
 
 /**
@@ -125,9 +125,8 @@ export function distance(metres) {
  * @param {number | string} at
  */
 export function clock(at) {
-  return format("clock", () => new Intl.DateTimeFormat(locale(), { hour: "2-digit", minute: "2-digit" })).format(
-    new Date(at),
-  );
+  const time = format("clock", () => new Intl.DateTimeFormat(locale(), { hour: "numeric", minute: "2-digit" }));
+  return unbroken(time.format(new Date(at)));
 }
 
 /**
@@ -140,7 +139,7 @@ export function moment(at, now) {
   if (then.toDateString() === new Date(now).toDateString()) return clock(at);
   return format(
     "moment",
-    () => new Intl.DateTimeFormat(locale(), { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }),
+    () => new Intl.DateTimeFormat(locale(), { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" }),
   ).format(then);
 }
 

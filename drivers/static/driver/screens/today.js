@@ -166,19 +166,14 @@ function row(scene, order) {
       "div.past-body",
       null,
       h("p.past-where", null, address(order.dropoff ?? order.pickup)),
-      h(
-        "p.muted.small",
-        null,
-        [
-          t(`status.${order.status}`),
-          moment(at, scene.now),
-          order.dropoff && distance(metres(order.pickup, order.dropoff)),
-        ]
-          .filter(Boolean)
-          .join(" · "),
-      ),
+      h("p.muted.small", null, `${t(`status.${order.status}`)} · ${moment(at, scene.now)}`),
     ),
-    h("p.past-money", { class: order.status === "delivered" ? "" : "muted" }, money(order.payout, order.currency)),
+    h(
+      "div.past-worth",
+      null,
+      h("p.past-money", { class: order.status === "delivered" ? "" : "muted" }, money(order.payout, order.currency)),
+      order.dropoff && h("p.muted.small", null, distance(metres(order.pickup, order.dropoff))),
+    ),
   );
 }
 

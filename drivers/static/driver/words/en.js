@@ -297,7 +297,7 @@ export const WORDS = {
   "check.accuracy.within": "Within {distance}",
   "check.accuracy.none": "No position yet: go outside, or wait a minute",
   "check.network": "Connection",
-  "check.network.live": "Live, answer after {ms} ms",
+  "check.network.live": "Live, answers in {ms}\u00a0ms",
   "check.network.connecting": "Reconnecting",
   "check.network.offline": "Offline",
   "check.clock": "Clock",

@@ -7,6 +7,7 @@ from tests import cast
 from tests.browser.driver.conftest import AppServer
 from tests.browser.driver.screens.stage import APP, PHONE, Stage
 from tests.proxy import Proxy
+from tests.waiting import BROWSER_MS
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def pocket(chromium: Browser) -> Iterator[BrowserContext]:
         geolocation={"latitude": cast.FERRY_BUILDING[0], "longitude": cast.FERRY_BUILDING[1], "accuracy": 8},
         permissions=["geolocation", "clipboard-read", "clipboard-write"],
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(BROWSER_MS)
     yield context
     context.close()
 

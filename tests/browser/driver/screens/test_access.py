@@ -171,7 +171,7 @@ def test_a_new_screen_is_announced_by_its_heading_and_an_offer_once(stage: Stage
         }"""
     )
     stage.tell(offers=[offer("o1")])
-    expect(page.locator("body > [aria-live]")).to_have_text(re.compile("^New offer: .*850 m away"))
+    expect(page.locator("body > [aria-live]")).to_have_text(re.compile(r"^New offer: .*850\sm away"))
     stage.tell(link={"state": "live", "since": 0, "heardAt": 1, "roundTripMs": 90})
     page.wait_for_timeout(2200)  # two steps of the countdown, which must be silent
     assert len(page.evaluate("window.said")) == 1

@@ -1,4 +1,5 @@
-"""What the app costs a cheap phone (benchmarks/driver_budget.py says it in full)."""
+"""What the app costs a cheap phone. benchmarks/driver_budget.py holds it to the budget on a machine that does nothing else;
+here bytes and shifts are exact, and times are given what a slow and busy machine needs."""
 
 import pytest
 from playwright.sync_api import Browser
@@ -8,11 +9,13 @@ from tests.browser.driver.conftest import AppServer
 
 pytestmark = pytest.mark.browser
 
+#: So many times slower may the machine of the tests be.
+SLOWER = 5
+
 
 def test_the_app_is_within_its_budget(chromium: Browser, running_server: AppServer) -> None:
-    # The best of three: the machine of the tests does other things, too.
     openings = [measure_opening(chromium, f"http://127.0.0.1:{running_server.port}") for _ in range(3)]
     assert max(opening.script_bytes for opening in openings) < SCRIPT_BYTES
-    assert min(opening.interactive_ms for opening in openings) < INTERACTIVE_MS
-    assert min(opening.offline_ms for opening in openings) < OFFLINE_MS
+    assert min(opening.interactive_ms for opening in openings) < SLOWER * INTERACTIVE_MS
+    assert min(opening.offline_ms for opening in openings) < SLOWER * OFFLINE_MS
     assert [opening.shifted for opening in openings] == [0, 0, 0]
