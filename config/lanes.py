@@ -79,7 +79,8 @@ class Lane:
     """Threads and those who wait for them. Belongs to the event loop: nothing here is called from a thread.
 
     Lists never hold more than half of the threads: a slow one is no reason for a driver to wait. With `heavy`, whose body is
-    still on its way counts as waiting, too: bodies take room on disk. Elsewhere those who only dawdle keep nobody out.
+    still on its way counts, too, whatever its rank and whether or not threads are free: bodies take room on disk. Elsewhere those
+    who only dawdle keep nobody out.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Lane:
     ) -> None:
         self.name = name
         self.waiting = waiting
+        self.room = threads + waiting
         self.heavy = heavy
         self.patience = patience
         self.arriving = 0
@@ -102,7 +104,11 @@ class Lane:
 
     def check_room(self, rank: Rank) -> None:
         """Before the body is read: Refused when there is no place to wait for this one, nor for anybody instead."""
-        if not self._may_enter(rank) and self._is_full and not self._youngest_below(rank):
+        if self.heavy:
+            is_full = sum(self._holds.values()) + self._queued + self.arriving >= self.room
+        else:
+            is_full = not self._may_enter(rank) and self._is_full and not self._youngest_below(rank)
+        if is_full:
             raise self._refusal(rank, "Too many requests are waiting already. Try again in a moment.")
 
     @contextmanager
@@ -155,8 +161,11 @@ class Lane:
 
     @property
     def _is_full(self) -> bool:
-        waiting = sum(map(len, self._queues.values())) + (self.arriving if self.heavy else 0)
-        return waiting >= self.waiting
+        return self._queued >= self.waiting
+
+    @property
+    def _queued(self) -> int:
+        return sum(map(len, self._queues.values()))
 
     def _may_enter(self, rank: Rank) -> bool:
         """There is a thread for it, and nobody of its rank waits already. (Who comes before it would not: see `_leave`.)"""

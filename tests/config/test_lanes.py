@@ -189,3 +189,17 @@ def test_a_thread_that_was_given_to_a_request_that_was_cancelled_is_given_on() -
         assert queue.served == ["running", "next"]
 
     running(scene)
+
+
+def test_bodies_on_their_way_take_room_where_they_are_heavy_and_nowhere_else() -> None:
+    async def scene() -> None:
+        light, heavy = Queue(waiting=1), Queue(waiting=1, heavy=True)
+        for queue in (light, heavy):
+            # One thread and one place to wait: two bodies.
+            with queue.lane.arrival(), queue.lane.arrival():
+                await queue.ask("third", Rank.ACT)
+            await queue.end()
+        assert (light.served, light.told) == (["third"], {})
+        assert (heavy.served, heavy.told) == ([], {"third": str(COMES_AGAIN[Rank.ACT])})
+
+    running(scene)

@@ -14,7 +14,12 @@ const STATS = [
   ["assigned", "assigned", "status:assigned", "A driver is on the way to the pickup"],
   ["picked_up", "picked up", "status:picked_up", "On the way to the customer"],
   ["drivers_live", "drivers live", "", "On duty and heard of within the last minute"],
-  ["broken_promises", "broken promises", "", "The last audit found orders whose history is wrong: call whoever runs Baton"],
+  [
+    "broken_promises",
+    "broken promises",
+    "",
+    "The last audit found orders whose history is wrong: call whoever runs Baton",
+  ],
 ];
 
 /** Counts that are an alarm as soon as there is one. */
