@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+#: What is expected is waited for so long, ms: a machine may be slow and busy.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="package")
@@ -34,7 +37,7 @@ def page(chromium: Browser, live_server: Any, settings: Any, complaints: list[st
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
     context = chromium.new_context(base_url=live_server.url, viewport={"width": 1360, "height": 900})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(20_000)
     window = context.new_page()
     window.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
     window.on("pageerror", lambda error: complaints.append(str(error)))

@@ -70,7 +70,7 @@ def open_board(chromium: Browser, console: Console, complaints: list[str]) -> It
         address = f"http://127.0.0.1:{port or console.port}"
         context = chromium.new_context(**{"base_url": address, "viewport": {"width": 1280, "height": 800}, **options})
         contexts.append(context)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(20_000)
         context.add_cookies([{"name": "sessionid", "value": signed_in.cookies["sessionid"].value, "url": address}])
         page = context.new_page()
         page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
