@@ -27,8 +27,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 CENTRE = (37.77, -122.42)
 PLACED = count(int(time.time()) // 60 % 240)
+#: What the first paint waits for, one after the other: milliseconds from the click.
+PHASES = {
+    "  the page's HTML is there, ms": "performance.getEntriesByType('navigation')[0].responseEnd",
+    "  its styles are there, ms": "Math.max(...performance.getEntriesByType('resource')"
+    ".filter(one => one.initiatorType === 'link' && one.name.endsWith('.css')).map(one => one.responseEnd))",
+    "  its scripts have run, ms": "watched.asked",
+    "  the socket is open, ms": "watched.open",
+    "  it has brought the orders, ms": "watched.told",
+}
 GOALS = {
+    **dict.fromkeys(PHASES),
     "first paint, ms": 1500,
+    "  the browser's processor time until then, ms": None,
     "all drivers on the map, ms": None,
     "push on screen, p50 ms": 500,
     "push on screen, worst ms": 500,
@@ -73,6 +84,16 @@ STEPS = [
 #: Runs in the page from its first moment: when something of the board was on screen, and what blocked the page for long.
 WATCH = """
 window.watched = {long: [], rows: 0};
+// When the socket was asked for, was open, and had brought the orders.
+window.WebSocket = class extends WebSocket {
+  constructor(...given) {
+    super(...given);
+    watched.asked ??= performance.now();
+    this.addEventListener('open', () => { watched.open ??= performance.now(); });
+    this.addEventListener('message', ({data}) => {
+      if (data.startsWith('{"type":"snapshot"')) watched.told ??= performance.now(); });
+  }
+};
 new PerformanceObserver(list => { for (const e of list.getEntries()) watched.long.push([e.startTime, e.duration]); })
   .observe({type: 'longtask', buffered: true});
 // The first order in the lists, at the frame after it was put there.
@@ -133,13 +154,25 @@ def fill(dsn: str, drivers: int, orders: int) -> None:
         connection.execute("VACUUM (ANALYZE)")
 
 
+def first_paint(page: Page, browser: CDPSession, url: str) -> dict[str, float]:
+    """Open the console, until the first orders are on screen."""
+    spent = processor_seconds(browser)
+    page.goto(f"{url}/admin/board/", wait_until="commit")
+    while not (painted := page.evaluate("watched.rows")):
+        page.wait_for_timeout(10)
+    return {
+        **{name: page.evaluate(expression) for name, expression in PHASES.items()},
+        "first paint, ms": painted,
+        "  the browser's processor time until then, ms": 1000 * (processor_seconds(browser) - spent),
+    }
+
+
 def measure(page: Page, browser: CDPSession, asked: argparse.Namespace) -> dict[str, float]:
-    found: dict[str, float] = {}
     cdp = page.context.new_cdp_session(page)
     began = time.monotonic()
-    page.goto(f"{asked.url}/admin/board/", wait_until="commit")
-    page.locator(".rows [role=row]").first.wait_for()
-    found["first paint, ms"] = page.evaluate("watched.rows || performance.now()")
+    found = first_paint(page, browser, asked.url)
+    if asked.first_paint:
+        return found
     while (shown := page.evaluate("window.baton?.map?.fleet.count ?? 0")) < asked.drivers * 0.95:
         if time.monotonic() - began > 60:
             raise SystemExit(f"only {shown} drivers are on the map after a minute")
@@ -182,6 +215,11 @@ def measure(page: Page, browser: CDPSession, asked: argparse.Namespace) -> dict[
     cdp.send("HeapProfiler.collectGarbage")
     found["tab memory, MB"] = tab(browser)["memory"]
     return found
+
+
+def processor_seconds(browser: CDPSession) -> float:
+    """Of all the browser's processes: what a wait is made of on a machine that has nothing else to do."""
+    return sum(float(one["cpuTime"]) for one in browser.send("SystemInfo.getProcessInfo")["processInfo"])
 
 
 def tab(browser: CDPSession) -> dict[str, float]:
@@ -239,6 +277,7 @@ def main() -> int:
     parser.add_argument("--orders", type=int, default=500)
     parser.add_argument("--moving", type=int, default=1000, help="drivers who move, a second")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--first-paint", action="store_true", help="nothing but that")
     asked = parser.parse_args()
 
     fill(asked.dsn, asked.drivers, asked.orders)
@@ -274,11 +313,13 @@ def main() -> int:
     )
     missed = 0
     for name, goal in GOALS.items():
+        if name not in runs[0]:
+            continue
         value = statistics.median(run[name] for run in runs)
         spread = f"{min(run[name] for run in runs):.0f} to {max(run[name] for run in runs):.0f}"
         verdict = "" if goal is None else "ok" if value < goal else "MISSED"
         missed += verdict == "MISSED"
-        print(f"{name:40} {value:9.1f}   {spread:>16}   {'' if goal is None else f'< {goal}':>7} {verdict}")
+        print(f"{name:45} {value:9.1f}   {spread:>16}   {'' if goal is None else f'< {goal}':>7} {verdict}")
     return 1 if missed else 0
 
 

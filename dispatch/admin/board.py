@@ -31,7 +31,9 @@ MODULES: Final = sorted(
     f"dispatch/board/{path.name}"
     for path in (Path(__file__).parent.parent / "static" / "dispatch" / "board").glob("*.js")
 )
+#: Of the map's library, fetched when the lists are on screen.
 WORKER: Final = "node_modules/maplibre-gl/dist/maplibre-gl-worker.mjs"
+STYLES: Final = "node_modules/maplibre-gl/dist/maplibre-gl.css"
 
 
 @ensure_csrf_cookie
@@ -73,6 +75,7 @@ def board_settings(request: HttpRequest) -> dict[str, Any]:
             "tiles": settings.MAP_TILES or None,
             "attribution": settings.MAP_ATTRIBUTION,
             "worker": static(WORKER),
+            "styles": static(STYLES),
         },
         "center": list(reversed(settings.MAP_CENTER)) if settings.MAP_CENTER else None,
     }

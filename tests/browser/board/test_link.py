@@ -1,11 +1,12 @@
 """How live the board is: it says so, stops acts while it is not, and catches up by itself."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, WebSocket, expect
 
 from dispatch import live
 from tests import cast, staff
@@ -41,7 +42,7 @@ def test_a_lost_connection_is_shown_stops_acts_and_is_caught_up_with(
 
     cast.order(reference="A-2")
     network.restore()
-    expect(page.locator(".live")).to_have_attribute("data-state", "live", timeout=25_000)
+    expect(page.locator(".live")).to_have_attribute("data-state", "live", timeout=60_000)
     expect(row(page, "A-2")).to_be_visible()
     expect(extend).not_to_have_attribute("aria-disabled", "true")
 
@@ -52,29 +53,54 @@ def test_a_line_that_hangs_is_shown_as_behind_and_replaced(open_board: Open, dor
     row(page, "A-1").click()
 
     network.freeze()
-    expect(page.locator(".live")).to_have_text("4 s behind", timeout=15_000)
+    expect(page.locator(".live")).to_have_text(re.compile(r"^\d+ s behind$"))
     expect(panel(page).get_by_role("button", name="Cancel")).to_have_attribute("aria-disabled", "true")
-    expect(page.locator(".live")).to_have_attribute("data-state", "reconnecting", timeout=15_000)
+    expect(page.locator(".live")).to_have_attribute("data-state", "reconnecting")
     network.restore()
-    expect(page.locator(".live")).to_have_attribute("data-state", "live", timeout=25_000)
+    expect(page.locator(".live")).to_have_attribute("data-state", "live", timeout=60_000)
     cast.order(reference="A-2")
     expect(row(page, "A-2")).to_be_visible()
 
 
-def test_a_push_is_on_screen_within_half_a_second(open_board: Open, dora: Any) -> None:
+def test_what_happens_is_pushed_to_the_screen_and_nothing_is_asked_for(open_board: Open, dora: Any) -> None:
     page = open_board(dora)
-    took = []
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/api/" in request.url else None)
+
+    # How soon is measured by benchmarks/console.py.
     for number in range(5):
-        page.evaluate(
-            """name => { window.seen = new Promise(resolve => new MutationObserver((_, observer) => {
-                if (document.body.textContent.includes(name)) { observer.disconnect(); resolve(Date.now()); }
-            }).observe(document.body, {childList: true, subtree: true, characterData: true})); }""",
-            f"NEW-{number}",
-        )
         cast.order(reference=f"NEW-{number}")
-        committed = page.evaluate("Date.now()")
-        took.append(page.evaluate("window.seen") - committed)
-    assert sorted(took)[2] < 500, took
+        expect(row(page, f"NEW-{number}")).to_be_visible()
+
+    assert asked == []
+
+
+def test_the_board_is_read_while_the_scripts_are_on_their_way_and_only_once(open_board: Open, dora: Any) -> None:
+    cast.order(reference="A-1")
+    page = open_board(dora)
+    sockets: list[WebSocket] = []
+    frames: list[str | bytes] = []
+    scripts: list[Route] = []
+    page.on("websocket", sockets.append)
+    page.on("websocket", lambda socket: socket.on("framereceived", frames.append))
+    page.route("**/board/main.*", scripts.append)
+
+    page.reload(wait_until="commit")
+    for _ in range(400):
+        if scripts and any(str(frame).startswith('{"type":"snapshot"') for frame in frames):
+            break
+        page.wait_for_timeout(50)
+    else:
+        pytest.fail("the orders did not come before the scripts")
+    expect(row(page, "A-1")).to_have_count(0)
+    for script in scripts:
+        script.continue_()
+
+    expect(page.locator(".live")).to_have_attribute("data-state", "live")
+    expect(row(page, "A-1")).to_be_visible()
+    cast.order(reference="A-2")
+    expect(row(page, "A-2")).to_be_visible()
+    assert len(sockets) == 1
 
 
 def test_whoever_is_signed_out_is_told_and_led_back(open_board: Open, dora: Any) -> None:
@@ -98,4 +124,4 @@ def test_a_session_that_ended_while_the_line_was_away_is_noticed(open_board: Ope
     expect(page.locator(".live")).to_have_attribute("data-state", "reconnecting")
     Session.objects.all().delete()
     network.restore()
-    expect(page.locator(".live")).to_have_text("signed out", timeout=25_000)
+    expect(page.locator(".live")).to_have_text("signed out", timeout=60_000)

@@ -69,6 +69,8 @@ def open_map(window: BrowserContext, live_server: Any, complaints: list[str]) ->
         )
         rig = (HERE / "rig.js").read_text()
         page.route("**/board/main.js", lambda route: route.fulfill(body=rig, content_type="text/javascript"))
+        # Without a socket: this server has none.
+        page.route("**/board/early.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
         if script:
             page.add_init_script(script)
         page.goto("/admin/board/")
@@ -93,7 +95,7 @@ def settled(page: Page) -> None:
 
 def until(page: Page, expression: str, *arguments: Any) -> None:
     """Playwright's own wait_for_function evaluates inside the page, which the page's policy forbids."""
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 60
     while not page.evaluate(expression, *arguments):
         assert time.monotonic() < give_up, expression
         page.wait_for_timeout(50)

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission, User
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from dispatch import representations
+from dispatch import representations, services
 from orders.models import Order
 from tests import cast
 from tests.browser.map.conftest import Open, inaccessible, settled, shown, until
@@ -196,6 +196,47 @@ def test_an_order_shows_its_nearest_drivers_and_a_click_assigns_one(
     assert complaints == []
 
 
+def test_an_assigned_order_is_moved_to_another_driver_by_a_click(
+    open_map: Open, complaints: list[str], chosen: Order, alice: Any, bob: Any
+) -> None:
+    services.assign_order(order_id=chosen.pk, driver_id=alice.pk, actor=cast.DISPATCHER)
+    page = open_map()
+    with_order(page, chosen, alice, bob)
+
+    panel = page.locator(".map-near")
+    expect(panel.get_by_role("heading")).to_have_text("Reassign A-17")
+    # Its holder has no room left.
+    expect(panel.locator(".near-list li:visible")).to_have_count(1)
+    panel.locator(".near-list li:visible").get_by_role("button").click()
+
+    until(page, "rig.outcomes.length === 1")
+    assert page.evaluate("rig.outcomes[0].act") == "reassign"
+    chosen.refresh_from_db()
+    assert (chosen.status, chosen.driver_id) == ("assigned", bob.pk)
+    assert complaints == []
+
+
+def test_what_is_selected_is_not_under_the_list_of_the_nearest(
+    open_map: Open, chosen: Order, alice: Any, bob: Any
+) -> None:
+    page = open_map()
+    # As narrow as between the lists and the panel of a small screen.
+    page.evaluate("document.querySelector('.board-map').style.right = '820px'; rig.map.resize()")
+    with_order(page, chosen, alice, bob)
+    expect(page.locator(".near-list li:visible")).to_have_count(2)
+    settled(page)
+
+    hidden = page.evaluate(
+        """order => { const places = [rig.store.orders.get(order).pickup, ...rig.store.drivers.values()];
+             const list = document.querySelector('.map-near').getBoundingClientRect();
+             const ground = document.querySelector('.map-ground').getBoundingClientRect();
+             return places.map(place => rig.map.pixels(place)).filter(at =>
+               at.x + ground.x > list.left && at.y + ground.y < list.bottom); }""",
+        str(chosen.pk),
+    )
+    assert hidden == []
+
+
 def test_the_numbers_on_the_map_assign_too(open_map: Open, chosen: Order, alice: Any, bob: Any) -> None:
     page = open_map()
     with_order(page, chosen, alice, bob)
@@ -213,8 +254,6 @@ def test_the_numbers_on_the_map_assign_too(open_map: Open, chosen: Order, alice:
 def test_an_order_that_has_moved_on_is_not_assigned_and_the_list_says_so(
     open_map: Open, chosen: Order, alice: Any, bob: Any
 ) -> None:
-    from dispatch import services
-
     page = open_map()
     with_order(page, chosen, alice, bob)
     expect(page.locator(".near-list li:visible")).to_have_count(2)
@@ -275,7 +314,7 @@ def test_without_webgl_the_map_says_so_and_nothing_breaks(open_map: Open, compla
 
     expect(page.get_by_text("This browser draws no WebGL.")).to_be_visible()
     page.evaluate("rig.store.apply({type: 'driver', drivers: [{id: 1, lat: 1, lng: 1, is_online: true}]})")
-    page.wait_for_timeout(700)
+    until(page, "rig.map.fleet.count === 1")
     assert page.evaluate("rig.map.centre()") is None
     assert complaints == []
 

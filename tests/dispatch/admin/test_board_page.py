@@ -39,6 +39,7 @@ def test_the_page_tells_its_scripts_who_asks_and_where_things_are(dispatcher: Cl
         "tiles": None,
         "attribution": "",
         "worker": "/static/node_modules/maplibre-gl/dist/maplibre-gl-worker.mjs",
+        "styles": "/static/node_modules/maplibre-gl/dist/maplibre-gl.css",
     }
 
 

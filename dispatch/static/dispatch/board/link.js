@@ -1,5 +1,7 @@
 // The live line to the server. It knows how old what the board shows is, says so, and catches up by itself after any gap.
 
+import { openSocket, takeEarly } from "./early.js";
+
 /** @typedef {import("./store.js").Store} Store */
 
 export const PING_MS = 2000;
@@ -12,17 +14,12 @@ const SNAPSHOT_MS = 20_000;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 15_000;
 const SIGNED_OUT = 4001;
-const SUBPROTOCOL = "baton.v1";
 
 /**
  * @param {{store: Store, path: string, onProblem?: (problem: any) => void}} options
  * @returns {{start: () => void, stop: () => void, sync: () => void, viewing: (order: string | null) => void}}
  */
 export function createLink({ store, path, onProblem }) {
-  const address = new URL(path, location.href);
-  // Twenty thousand drivers in one frame would hold everything up.
-  address.searchParams.set("chunked", "1");
-  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   /** @type {WebSocket | null} */
   let socket = null;
   let attempts = 0;
@@ -47,11 +44,12 @@ export function createLink({ store, path, onProblem }) {
   function connect() {
     clearTimeout(retryTimer);
     if (socket) return;
-    const mine = new WebSocket(address, SUBPROTOCOL);
+    const early = takeEarly();
+    const mine = early?.socket ?? openSocket(path);
     let opened = false;
     socket = mine;
     const deadline = setTimeout(() => mine.close(), DEAD_MS);
-    mine.onopen = () => {
+    const begin = () => {
       opened = true;
       clearTimeout(deadline);
       pings.clear();
@@ -60,6 +58,7 @@ export function createLink({ store, path, onProblem }) {
       ping();
       if (open) send({ type: "viewing", order: open });
     };
+    mine.onopen = begin;
     mine.onmessage = ({ data }) => {
       if (socket === mine) take(JSON.parse(data));
     };
@@ -67,6 +66,8 @@ export function createLink({ store, path, onProblem }) {
       clearTimeout(deadline);
       if (socket === mine) lost(code, opened);
     };
+    if (mine.readyState === WebSocket.OPEN) begin();
+    for (const data of early?.heard ?? []) take(JSON.parse(data));
   }
 
   function awaitSnapshot() {

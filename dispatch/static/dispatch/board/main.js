@@ -17,6 +17,9 @@ import { createStore } from "./store.js";
 import { mountStrip } from "./strip.js";
 import { createToasts } from "./toasts.js";
 
+/** Without an answer of the server for so long, the map comes first. */
+const LISTS_MS = 5000;
+
 const settings = readSettings();
 const root = /** @type {HTMLElement} */ (document.getElementById("board"));
 const store = createStore();
@@ -64,13 +67,27 @@ function ask(act, rows) {
   else void acts.run(act, rows);
 }
 
+/** The lists are what people wait for. They are on screen, or have been waited for long enough. */
+async function firstLists() {
+  await new Promise((resolve) => {
+    const unsubscribe = store.subscribe((change) => {
+      if (!change.all) return;
+      unsubscribe();
+      // After the frame that shows them.
+      requestAnimationFrame(() => setTimeout(resolve));
+    });
+    setTimeout(resolve, LISTS_MS);
+  });
+  await new Promise((resolve) => requestIdleCallback(resolve, { timeout: 500 }));
+}
+
 function closePanel() {
   const { order } = store.selection;
   store.select({ order: null, driver: null });
   if (order) lists.focusOrder(order);
 }
 
-const map = mountMap(parts.map, { store, settings, acts });
+const map = mountMap(parts.map, { store, settings, acts, after: firstLists() });
 // For tests and benchmarks/console.py: what the page knows, and what the map costs.
 Object.assign(window, { baton: { store, map } });
 const orderForm = settings.can.place ? mountNewOrder(parts.dialog, { store, settings, map }) : null;

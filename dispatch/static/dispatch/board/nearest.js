@@ -109,6 +109,15 @@ export function mountNearest(element, { store, settings, acts, api, nearestLive,
     update();
   }
 
+  /** What a click does to an order as it is. @param {Order} of @returns {"assign" | "reassign"} */
+  const actOn = (of) => (of.status === "assigned" ? "reassign" : "assign");
+
+  /** @param {Order} of */
+  function entitle(of) {
+    const verb = actOn(of) === "reassign" ? "Reassign" : "Assign";
+    say(title, `${settings.can.assign ? verb : "Near"} ${label(of)}`);
+  }
+
   /** Nobody wants the row under the pointer or the focus to become somebody else's. */
   const isHeld = () => list.matches(":hover") || list.matches(":focus-within");
 
@@ -128,7 +137,7 @@ export function mountNearest(element, { store, settings, acts, api, nearestLive,
   }
 
   function draw() {
-    const mayNot = order ? acts.why("assign", [{ order: order.id, version: order.version }]) : "";
+    const mayNot = order ? acts.why(actOn(order), [{ order: order.id, version: order.version }]) : "";
     for (const [index, { button, name, about }] of lines.entries()) {
       const near = shown[index];
       /** @type {HTMLElement} */ (button.parentElement).hidden = !near;
@@ -138,7 +147,7 @@ export function mountNearest(element, { store, settings, acts, api, nearestLive,
       say(name, near.name);
       say(about, `${distance(near.distance_m)} · ${ageOf(near)} · ${holds} · ${near.vehicle}`);
       mark(button, "aria-disabled", mayNot || assigning ? "true" : null);
-      mark(button, "title", mayNot || "Click to assign");
+      mark(button, "title", mayNot || `Click to ${order ? actOn(order) : "assign"}`);
     }
   }
 
@@ -147,7 +156,8 @@ export function mountNearest(element, { store, settings, acts, api, nearestLive,
     const near = shown[index];
     if (!order || !near || assigning) return;
     const rows = [{ order: order.id, version: order.version }];
-    const mayNot = acts.why("assign", rows);
+    const act = actOn(order);
+    const mayNot = acts.why(act, rows);
     if (mayNot) {
       say(told, mayNot);
       return;
@@ -156,7 +166,7 @@ export function mountNearest(element, { store, settings, acts, api, nearestLive,
     say(told, `Assigning to ${near.name} …`);
     draw();
     try {
-      const [result] = await acts.run("assign", rows, { driver: near.driver });
+      const [result] = await acts.run(act, rows, { driver: near.driver });
       say(told, result?.ok ? "" : (result?.problem?.detail ?? "It was not assigned."));
     } finally {
       assigning = false;
@@ -243,7 +253,7 @@ export function mountNearest(element, { store, settings, acts, api, nearestLive,
     if (element.hidden || before?.id !== chosen.id) {
       element.hidden = false;
       mark(element, "aria-label", `Drivers nearest to ${label(chosen)}`);
-      say(title, `${settings.can.assign ? "Assign" : "Near"} ${label(chosen)}`);
+      entitle(chosen);
       say(told, "");
       others.hidden = true;
       shown = guess(chosen);
@@ -254,6 +264,7 @@ export function mountNearest(element, { store, settings, acts, api, nearestLive,
       );
       void ask();
     } else if (before !== chosen) {
+      entitle(chosen);
       draw();
       if (before?.version !== chosen.version) void ask();
     }

@@ -1,15 +1,14 @@
 // The new order: one short form. Who would be offered it is seen at once, and a second click never makes a second order.
 
 import { createApi } from "./api.js";
-import { h, mark, refill, say } from "./dom.js";
-import { distance, plural, span } from "./format.js";
+import { h, mark, say } from "./dom.js";
+import { createPreview, PREVIEWED } from "./offerpreview.js";
 import { placeField } from "./placefield.js";
 
 /** @typedef {import("./nearest.js").Near} Near */
 
 const PREVIEW_MS = 200;
 const PREVIEW_AGAIN_MS = 5000;
-const SHOWN = 5;
 const VEHICLES = [
   ["", "Any vehicle"],
   ["bicycle", "Bicycle"],
@@ -74,11 +73,7 @@ export function mountNewOrder(dialog, { store, settings, map }) {
   );
   const notes = h("textarea", { rows: "2", maxlength: "1000" });
   const problem = h("p", { class: "form-problem", role: "alert", hidden: true });
-  const preview = h("section", {
-    class: "offer-preview",
-    "aria-label": "Who would be offered it",
-    "aria-live": "polite",
-  });
+  const preview = createPreview(settings.radius_km);
   const place = h("button", { type: "submit", class: "button default" }, "Place order");
   const another = h("button", { type: "submit", class: "button quiet", value: "another" }, "Place, and write another");
   const form = h(
@@ -136,13 +131,12 @@ export function mountNewOrder(dialog, { store, settings, map }) {
           field("minutes", "Expires after, minutes", line(5, { inputmode: "numeric", placeholder: "as usual" })),
         ),
       ),
-      preview,
+      preview.element,
     ),
     h("footer", { class: "new-order-foot" }, place, another),
   );
   dialog.append(form);
   mark(dialog, "aria-label", "New order");
-  tellPreview(null);
 
   /** @param {string} name */
   const value = (name) => inputs.get(name)?.input.value.trim() ?? "";
@@ -180,7 +174,7 @@ export function mountNewOrder(dialog, { store, settings, map }) {
     const mine = asked;
     const from = pickup.value;
     if (!from || !dialog.open) {
-      tellPreview(null);
+      preview.tell(null);
       return;
     }
     try {
@@ -191,56 +185,12 @@ export function mountNewOrder(dialog, { store, settings, map }) {
         ...(vehicle.value ? { vehicle: vehicle.value } : {}),
       });
       if (mine !== asked) return;
-      tellPreview(answer.results, answer.ruled_out?.length ?? 0);
-      drawDraft(answer.results.slice(0, SHOWN));
+      preview.tell(answer.results, answer.ruled_out?.length ?? 0);
+      drawDraft(answer.results.slice(0, PREVIEWED));
     } catch {
-      if (mine === asked) refill(preview, h("p", null, "Who would be offered it could not be read just now."));
+      if (mine === asked) preview.fail();
     }
     if (mine === asked && dialog.open) timer = setTimeout(look, PREVIEW_AGAIN_MS);
-  }
-
-  /** @param {Near[] | null} near @param {number} [ruledOut] */
-  function tellPreview(near, ruledOut = 0) {
-    if (!near) {
-      refill(
-        preview,
-        h("p", { class: "quiet" }, "Who would be offered it is shown here as soon as the pickup is known."),
-      );
-      return;
-    }
-    const reach = `within ${settings.radius_km} km`;
-    const others = ruledOut ? ` ${plural(ruledOut, "driver")} nearby cannot take it.` : "";
-    refill(
-      preview,
-      h(
-        "p",
-        { class: near.length ? "" : "is-warning" },
-        h(
-          "strong",
-          null,
-          near.length
-            ? `Offered to ${near.length >= 20 ? "20 or more drivers" : plural(near.length, "driver")}`
-            : "Nobody to offer it to",
-        ),
-        ` ${reach} as of now.${others}`,
-      ),
-      near.length
-        ? h(
-            "ol",
-            null,
-            near
-              .slice(0, SHOWN)
-              .map((one) =>
-                h(
-                  "li",
-                  null,
-                  h("strong", null, one.name),
-                  ` ${distance(one.distance_m)}, ${one.position_age_s === null ? "no position" : `${span(one.position_age_s * 1000)} ago`}, ${one.load} of ${one.capacity}`,
-                ),
-              ),
-          )
-        : null,
-    );
   }
 
   /** @param {"pickup" | "dropoff"} which */

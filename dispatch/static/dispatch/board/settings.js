@@ -6,7 +6,7 @@
  *   can: {assign: boolean, cancel: boolean, offer: boolean, duty: boolean, message: boolean, place: boolean, contacts: boolean},
  *   urls: {api: string, socket: string, order: string},
  *   live_seconds: number, radius_km: number,
- *   map: {style: string | null, tiles: string | null, attribution: string, worker: string},
+ *   map: {style: string | null, tiles: string | null, attribution: string, worker: string, styles: string},
  *   center: [number, number] | null,
  * }} Settings
  */

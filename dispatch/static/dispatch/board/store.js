@@ -73,6 +73,7 @@ export function createStore() {
   let sureness = Number.POSITIVE_INFINITY;
 
   function flush() {
+    if (!scheduled) return;
     scheduled = false;
     const told = change;
     change = nothing();
@@ -244,6 +245,8 @@ export function createStore() {
         change.viewers = true;
       } else return;
       changed();
+      // Everything anew is drawn in this turn: what follows close behind, twenty thousand drivers, would come before it.
+      if (frame.type === "snapshot") flush();
     },
 
     /** Select: the order or driver whose panel is open (null closes it), and the rows that acts are for. @param {{order?: string | null, driver?: number | null, orders?: Iterable<string>}} what */
