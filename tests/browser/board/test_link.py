@@ -81,9 +81,9 @@ def test_the_board_is_read_while_the_scripts_are_on_their_way_and_only_once(open
     sockets: list[WebSocket] = []
     frames: list[str | bytes] = []
     scripts: list[Route] = []
-    page.on("websocket", sockets.append)
-    page.on("websocket", lambda socket: socket.on("framereceived", frames.append))
-    page.route("**/board/main.*", scripts.append)
+    page.on("websocket", lambda socket: sockets.append(socket))
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(frame)))
+    page.route("**/board/main.*", lambda route: scripts.append(route))
 
     page.reload(wait_until="commit")
     for _ in range(400):

@@ -24,6 +24,10 @@ BUTTONS = {
 }
 
 
+#: To see the board at all, and the panel of a driver.
+READING = {"orders.view_order", "drivers.view_driver"}
+
+
 def grant(user: User, names: set[str]) -> None:
     found = [
         Permission.objects.get(content_type__app_label=app, codename=name)
@@ -57,7 +61,7 @@ def test_without_a_permission_its_buttons_are_not_there_and_all_others_are(
     open_board: Callable[..., Page], console: Any, complaints: list[str]
 ) -> None:
     eric = User.objects.create_user("eric", is_staff=True)
-    grant(eric, {"orders.view_order", *BUTTONS})
+    grant(eric, {*READING, *BUTTONS})
     alice = cast.driver("alice", at=cast.FERRY_BUILDING)
     cast.order(reference="A-1")
     held = cast.order(reference="B-2")
@@ -67,6 +71,6 @@ def test_without_a_permission_its_buttons_are_not_there_and_all_others_are(
     assert everything >= {"assign", "cancel", "duty", "message", "new", "show-contact"}
 
     for missing, theirs in BUTTONS.items():
-        grant(eric, {"orders.view_order", *BUTTONS} - {missing})
+        grant(eric, {*READING, *BUTTONS} - {missing})
         assert buttons(page) == everything - theirs, missing
     assert complaints == []
