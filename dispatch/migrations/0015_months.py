@@ -23,45 +23,55 @@ OF_THE_OWNER = "SECURITY DEFINER SET search_path = public, pg_temp SET lock_time
 ONE_AT_A_TIME = "PERFORM pg_advisory_xact_lock(4706918219634068332)"
 OPEN = "status IN ('pending', 'assigned', 'picked_up')"
 
-#: This month's partitions and those of the next months, where there are none; the names of what was made. A month of which
-#: rows have already gone to the partition for what is of no month stays there.
+#: The partitions of a month, where there are none; the names of what was made. A month of which rows have already gone to the
+#: partition for what is of no month stays there.
+MAKE_ONE = """
+CREATE FUNCTION baton_make_month(month timestamptz) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    first_id uuid := baton_month_id(date_trunc('month', month, 'UTC'));
+    next_id uuid := baton_month_id((date_trunc('month', month, 'UTC') AT TIME ZONE 'UTC' + interval '1 month')
+                                   AT TIME ZONE 'UTC');
+    suffix text := to_char(month AT TIME ZONE 'UTC', '"_p"YYYYMM');
+    parent text; part text; is_late boolean; renamed record;
+BEGIN
+    FOREACH parent IN ARRAY ARRAY['orders_orderevent', 'dispatch_offer'] LOOP
+        part := parent || suffix;
+        CONTINUE WHEN EXISTS (SELECT FROM baton_months() m WHERE m.of_table = parent
+                              AND coalesce(m.begins <= first_id, true) AND m.ends > first_id);
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE order_id >= %L AND order_id < %L)', parent, first_id, next_id)
+            INTO is_late;
+        IF is_late THEN
+            RAISE WARNING '% is not made: rows of it are in the default partition', part;
+            CONTINUE;
+        END IF;
+        EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', part, parent, first_id, next_id);
+        EXECUTE format('ALTER TABLE %I ADD PRIMARY KEY (id)', part);
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', part);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', part);
+        EXECUTE format('REVOKE ALL ON %I FROM baton_app, baton_driver', part);
+        -- A refusal names the partition's index, so it is called after the table's (orders/changes.py).
+        FOR renamed IN SELECT made.relname AS old, whole.relname || suffix AS new
+                       FROM pg_index x JOIN pg_class made ON made.oid = x.indexrelid
+                       JOIN pg_inherits h ON h.inhrelid = made.oid JOIN pg_class whole ON whole.oid = h.inhparent
+                       WHERE x.indrelid = part::regclass LOOP
+            EXECUTE format('ALTER INDEX %I RENAME TO %I', renamed.old, renamed.new);
+        END LOOP;
+        RETURN NEXT part;
+    END LOOP;
+END $$;
+REVOKE EXECUTE ON FUNCTION baton_make_month(timestamptz) FROM PUBLIC;
+"""
+
+#: This month and the next ones.
 MAKE = f"""
 CREATE FUNCTION baton_make_months(ahead integer) RETURNS SETOF text LANGUAGE plpgsql {OF_THE_OWNER} AS $$
-DECLARE
-    parent text; part text; month timestamptz; first_id uuid; next_id uuid; is_late boolean; renamed record;
 BEGIN
     IF ahead IS NULL OR ahead NOT BETWEEN 0 AND 24 THEN
         RAISE EXCEPTION 'not so many months ahead' USING ERRCODE = 'check_violation';
     END IF;
     {ONE_AT_A_TIME};
-    FOREACH parent IN ARRAY ARRAY['orders_orderevent', 'dispatch_offer'] LOOP
-        FOR i IN 0..ahead LOOP
-            month := date_trunc('month', now()) + make_interval(months => i);
-            first_id := baton_month_id(month);
-            next_id := baton_month_id(month + interval '1 month');
-            part := parent || to_char(month, '"_p"YYYYMM');
-            CONTINUE WHEN EXISTS (SELECT FROM baton_months() m WHERE m.of_table = parent
-                                  AND coalesce(m.begins <= first_id, true) AND m.ends > first_id);
-            EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE order_id >= %L AND order_id < %L)',
-                           parent, first_id, next_id) INTO is_late;
-            IF is_late THEN
-                RAISE WARNING '% is not made: rows of it are in the default partition', part;
-                CONTINUE;
-            END IF;
-            EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', part, parent, first_id, next_id);
-            EXECUTE format('ALTER TABLE %I ADD PRIMARY KEY (id)', part);
-            EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', part);
-            EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', part);
-            EXECUTE format('REVOKE ALL ON %I FROM baton_app, baton_driver', part);
-            -- A refusal names the partition's index, so it is called after the table's (orders/changes.py).
-            FOR renamed IN SELECT made.relname AS old, whole.relname || to_char(month, '"_p"YYYYMM') AS new
-                           FROM pg_index x JOIN pg_class made ON made.oid = x.indexrelid
-                           JOIN pg_inherits h ON h.inhrelid = made.oid JOIN pg_class whole ON whole.oid = h.inhparent
-                           WHERE x.indrelid = part::regclass LOOP
-                EXECUTE format('ALTER INDEX %I RENAME TO %I', renamed.old, renamed.new);
-            END LOOP;
-            RETURN NEXT part;
-        END LOOP;
+    FOR n IN 0..ahead LOOP
+        RETURN QUERY SELECT baton_make_month(date_trunc('month', now()) + make_interval(months => n));
     END LOOP;
 END $$;
 """
@@ -127,11 +137,12 @@ BACK = """
 DROP FUNCTION baton_forget_month(integer);
 DROP FUNCTION baton_settle_months();
 DROP FUNCTION baton_make_months(integer);
+DROP FUNCTION baton_make_month(timestamptz);
 DROP FUNCTION baton_months();
 CREATE OR REPLACE FUNCTION baton_settled_before() RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$ SELECT '00000000-0000-0000-0000-000000000000'::uuid $$;
 """
-#: Read by the application, written by the owner's function only.
+#: No driver's business.
 SECURE = """
 ALTER TABLE dispatch_forgottenmonth ENABLE ROW LEVEL SECURITY;
 ALTER TABLE dispatch_forgottenmonth FORCE ROW LEVEL SECURITY;
@@ -155,6 +166,6 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.RunSQL(SECURE, migrations.RunSQL.noop),
-        migrations.RunSQL(MONTHS + MAKE + SETTLE + FORGET + OURS_ONLY, BACK),
+        migrations.RunSQL(MONTHS + MAKE_ONE + MAKE + SETTLE + FORGET + OURS_ONLY, BACK),
         migrations.RunSQL("SELECT baton_make_months(2)", migrations.RunSQL.noop),
     ]

@@ -99,7 +99,7 @@ def _who_was_offered(accepted: Offer) -> list[dict[str, Any]]:
 
 def mark_accepted(offer: Offer, *, now: datetime) -> None:
     """The driver's answer, on an offer whose order is locked."""
-    Offer.objects.filter(pk=offer.pk, status=OfferStatus.OPEN).update(
+    Offer.objects.filter(pk=offer.pk, order_id=offer.order_id, status=OfferStatus.OPEN).update(
         status=OfferStatus.ACCEPTED, answered_at=now, closed_at=now, closed_reason="accepted"
     )
 
@@ -221,7 +221,7 @@ def _decline(*, order_id: UUID, driver_id: int) -> Order:
     if offer.status in {OfferStatus.OPEN, OfferStatus.LAPSED}:
         now = database_now()
         was_open = offer.status == OfferStatus.OPEN
-        Offer.objects.filter(pk=offer.pk).update(
+        Offer.objects.filter(pk=offer.pk, order=order).update(
             status=OfferStatus.DECLINED, answered_at=now, closed_at=now, closed_reason="declined"
         )
         if was_open:

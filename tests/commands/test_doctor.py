@@ -53,6 +53,7 @@ def test_when_all_is_well_there_is_one_line_for_each_thing_looked_at(collected: 
         "migrations",
         "postgis",
         "guards",
+        "months",
         "sweeps",
         "clocks",
         "redis",
