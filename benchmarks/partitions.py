@@ -82,7 +82,8 @@ ORDER BY o.id, step.version
 """,
     "offers": """
 INSERT INTO dispatch_offer (order_id, driver_id, status, distance_m, offered_at, answered_at, closed_at, closed_reason)
-SELECT o.id, CASE k WHEN 1 THEN o.driver_id ELSE (SELECT min(id) FROM drivers_driver) + (o.driver_id * 31) %% %(drivers)s END,
+SELECT o.id,
+       CASE k WHEN 1 THEN o.driver_id ELSE (SELECT min(id) FROM drivers_driver) + (o.driver_id * 31) %% %(drivers)s END,
        CASE k WHEN 1 THEN 'accepted' ELSE 'lapsed' END, 500, offered_at, assigned_at, assigned_at, 'order_taken'
 FROM orders_order o CROSS JOIN generate_series(1, 2) k
 WHERE o.id >= baton_month_id(%(begins)s::timestamptz) AND o.id < baton_month_id(%(ends)s::timestamptz)
@@ -175,7 +176,9 @@ def pour(ago: int, orders: int, drivers: int) -> None:
     with as_owner() as login:
         login.execute("SELECT baton_make_month(%s)", [first[0]])
     lat, lng = cast.FERRY_BUILDING
-    fill(MONTH, begins=first[0].isoformat(), ends=first[1].isoformat(), orders=orders, drivers=drivers, lat=lat, lng=lng)
+    fill(
+        MONTH, begins=first[0].isoformat(), ends=first[1].isoformat(), orders=orders, drivers=drivers, lat=lat, lng=lng
+    )
 
 
 def divmod_month(now: datetime, ago: int) -> tuple[int, int]:
@@ -220,7 +223,9 @@ def main() -> int:
             medians[months] = city.look(f"{months} months")
         in_one_piece()
         whole = city.look(f"{stages[-1]} months in one piece")
-        report.note(f"{Order.objects.count():,} orders, {OrderEvent.objects.count():,} events, {Offer.objects.count():,} offers")
+        report.note(
+            f"{Order.objects.count():,} orders, {OrderEvent.objects.count():,} events, {Offer.objects.count():,} offers"
+        )
     first, last = medians[stages[0]], medians[stages[-1]]
     for what in last:
         report.bar(f"{what}: {stages[-1]} months / {stages[0]}", last[what] / first[what], at_most=MORE)

@@ -197,10 +197,11 @@ def months() -> Finding:
         SELECT (SELECT count(*) FROM baton_months()), (
             SELECT string_agg(format('%s of %s', to_char(month, 'YYYY-MM'), parent), ', ')
             FROM unnest(ARRAY['orders_orderevent', 'dispatch_offer']) parent,
-                 generate_series(0, 1) n, date_trunc('month', now() AT TIME ZONE 'UTC') + n * interval '1 month' AS month
-            WHERE NOT EXISTS (SELECT FROM baton_months() m WHERE m.of_table = parent
-                AND coalesce(m.begins <= baton_month_id(month AT TIME ZONE 'UTC'), true)
-                AND m.ends > baton_month_id(month AT TIME ZONE 'UTC'))
+                 generate_series(0, 1) n,
+                 LATERAL (SELECT date_trunc('month', now() AT TIME ZONE 'UTC') + n * interval '1 month') m (month)
+            WHERE NOT EXISTS (SELECT FROM baton_months() p WHERE p.of_table = parent
+                AND coalesce(p.begins <= baton_month_id(month AT TIME ZONE 'UTC'), true)
+                AND p.ends > baton_month_id(month AT TIME ZONE 'UTC'))
         ), to_char(open.oldest, 'YYYY-MM-DD'), coalesce(open.oldest < now() - interval '3 months', false)
         FROM (SELECT min(created_at) AS oldest FROM orders_order WHERE status IN ('pending', 'assigned', 'picked_up')) open
         """
@@ -216,7 +217,9 @@ def months() -> Finding:
             f"an order of {oldest} is not final: its month and all later ones are searched for open offers",
             "deliver, fail or cancel it",
         )
-    return Finding("months", "ok", f"{count} partitions of history and offers; this month's and the next one's are there")
+    return Finding(
+        "months", "ok", f"{count} partitions of history and offers; this month's and the next one's are there"
+    )
 
 
 def clocks() -> Finding:

@@ -6,7 +6,7 @@ Whoever asks by the order reads its month alone. Whoever asks for what is open b
 """
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Func, UUIDField
@@ -16,7 +16,7 @@ class SettledBefore(Func):
     """A constant of the database that moves on once a month: all orders with smaller ids are final."""
 
     function = "baton_settled_before"
-    arity: ClassVar[int] = 0
+    arity = 0
 
     def __init__(self, **extra: Any) -> None:
         super().__init__(output_field=UUIDField(), **extra)

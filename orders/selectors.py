@@ -16,8 +16,8 @@ from orders.months import SettledBefore
 FEED_WINDOW = 100_000
 
 
-#: Of a window of events those of an integrator's orders. Joined to the window itself: looked up again by their ids they would
-#: be searched for in every month.
+#: Of a window of events those of an integrator's orders. Joined to the window itself: looked up again by their ids they
+#: would be searched for in every month.
 OWN_SQL = """
 SELECT event.* FROM ({}) event JOIN orders_order o ON o.id = event.order_id
 WHERE o.integrator_id = %s ORDER BY event.txid, event.id LIMIT %s

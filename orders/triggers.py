@@ -24,7 +24,9 @@ def _refuse(name: str, text: str) -> str:
 
 _HELD = _sql_list(HELD)
 #: The event of the order's present version. It is in a month that is not settled, so the others need not be planned for.
-_ITS_EVENT = "orders_orderevent WHERE order_id = NEW.id AND version = NEW.version AND order_id >= baton_settled_before()"
+_ITS_EVENT = (
+    "orders_orderevent WHERE order_id = NEW.id AND version = NEW.version AND order_id >= baton_settled_before()"
+)
 _LEGAL = ", ".join(f"('{before}', '{after}')" for before, after in sorted(MOVES))
 
 ORDER_TRIGGERS = [

@@ -80,7 +80,7 @@ def _tables() -> list[str]:
     return [model._meta.db_table for model in own_models()]
 
 
-def _partitions() -> list[str]:
+def partitions() -> list[str]:
     """All that PARTITIONED are made of."""
     found = _rows(
         "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent::regclass::text = ANY(%s) ORDER BY 1",
@@ -115,7 +115,7 @@ def _triggers() -> list[str]:
         for table, name in _rows(
             "SELECT tgrelid::regclass::text, tgname FROM pg_trigger"
             " WHERE tgrelid::regclass::text = ANY(%s) AND tgenabled NOT IN ('O', 'A') ORDER BY 1, 2",
-            _partitions(),
+            partitions(),
         )
     ]
     ((role,),) = _rows("SELECT current_setting('session_replication_role')")
@@ -226,7 +226,7 @@ def _row_security() -> list[str]:
             " WHERE c.relname = ANY(%s) AND (NOT (c.relrowsecurity AND c.relforcerowsecurity)"
             " OR EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid)"
             " OR has_table_privilege('baton_app', c.oid, 'SELECT, INSERT, UPDATE, DELETE')) ORDER BY 1",
-            _partitions(),
+            partitions(),
         )
     ]
     program = _rows("SELECT proconfig, prosrc FROM pg_proc WHERE oid = to_regproc('baton_driver_sync')")

@@ -1,5 +1,5 @@
-"""Forgetting what nobody can use any more. Orders and their receipts stay: they are the record. So do history and offers, for
-as long as HISTORY_MONTHS says (dispatch/services/months.py)."""
+"""Forgetting what nobody can use any more. Orders and their receipts stay: they are the record. So do history and offers,
+for as long as HISTORY_MONTHS says (dispatch/services/months.py)."""
 
 from datetime import timedelta
 

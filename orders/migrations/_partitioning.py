@@ -96,7 +96,9 @@ def unpartition(connection: Any, table: str, *, before: str = "", after: str = "
     with connection.cursor() as cursor, transaction.atomic():
         if not _is_partitioned(cursor, table):
             return
-        cursor.execute(f"{LOCK_TIMEOUT}; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE; SET LOCAL statement_timeout = 0; {before}")
+        cursor.execute(
+            f"{LOCK_TIMEOUT}; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE; SET LOCAL statement_timeout = 0; {before}"
+        )
         said = Said(cursor, table)
         cursor.execute(f"SELECT last_value + 1 FROM {table}_id_seq")
         (number,) = cursor.fetchone()
