@@ -67,7 +67,7 @@ def as_owner() -> Iterator[psycopg.Connection[Any]]:
         yield login
 
 
-def fill(steps: Mapping[str, str], **sizes: int | str) -> None:
+def fill(steps: Mapping[str, str], **sizes: float | str) -> None:
     """Pour rows in by SQL that keeps the invariants itself; `%(name)s` in it are the sizes."""
     with as_owner() as login:
         for table in FILLED:

@@ -224,6 +224,11 @@ LIVE_SECONDS = env.integer("BATON_LIVE_SECONDS", 60, minimum=5)
 CONTACT_RETENTION_DAYS = env.integer("BATON_CONTACT_RETENTION_DAYS", 30, minimum=1)
 # What dispatchers wrote to drivers is erased after so long, read or not.
 MESSAGE_RETENTION_DAYS = env.integer("BATON_MESSAGE_RETENTION_DAYS", 30, minimum=1)
+# The history and the offers of orders made so many whole months ago are dropped, once all orders of the month are final; the
+# orders stay. 0: all is kept. The last two months are kept in any case.
+HISTORY_MONTHS = env.integer("BATON_HISTORY_MONTHS", 0)
+if HISTORY_MONTHS == 1:
+    raise ImproperlyConfigured("BATON_HISTORY_MONTHS must be 0 (for ever) or at least 2.")
 DEFAULT_CURRENCY = env.text("BATON_CURRENCY", "USD")
 
 # --- What needs a dispatcher's attention (dispatch/attention.py) --------------------------------------------------------

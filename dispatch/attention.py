@@ -50,7 +50,7 @@ FROM (
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE status = 'open') AS open, count(*) FILTER (WHERE status = 'declined') AS declined,
            count(*) AS made, max(closed_at) AS closed_at
-    FROM dispatch_offer WHERE order_id = o.id
+    FROM dispatch_offer WHERE order_id = o.id AND order_id >= baton_settled_before()
 ) f
 """
 HELD_SQL = """

@@ -206,6 +206,38 @@ def sweeps() -> Finding:
     return Finding("sweeps", "ok", f"ran {_span(age)} ago, and somebody stands by")
 
 
+def months() -> Finding:
+    """The partitions of history and offers, by the month of the order."""
+    count, missing, oldest, is_old = _row(
+        """
+        SELECT (SELECT count(*) FROM baton_months()), (
+            SELECT string_agg(format('%s of %s', to_char(month, 'YYYY-MM'), parent), ', ')
+            FROM unnest(ARRAY['orders_orderevent', 'dispatch_offer']) parent,
+                 generate_series(0, 1) n,
+                 LATERAL (SELECT date_trunc('month', now() AT TIME ZONE 'UTC') + n * interval '1 month') m (month)
+            WHERE NOT EXISTS (SELECT FROM baton_months() p WHERE p.of_table = parent
+                AND coalesce(p.begins <= baton_month_id(month AT TIME ZONE 'UTC'), true)
+                AND p.ends > baton_month_id(month AT TIME ZONE 'UTC'))
+        ), to_char(open.oldest, 'YYYY-MM-DD'), coalesce(open.oldest < now() - interval '3 months', false)
+        FROM (SELECT min(created_at) AS oldest FROM orders_order WHERE status IN ('pending', 'assigned', 'picked_up')) open
+        """
+    )
+    if missing:
+        return Finding(
+            "months", "wrong", f"no partition for {missing}", "start the worker: its job `turn months` makes them"
+        )
+    if is_old:
+        return Finding(
+            "months",
+            "note",
+            f"an order of {oldest} is not final: its month and all later ones are searched for open offers",
+            "deliver, fail or cancel it",
+        )
+    return Finding(
+        "months", "ok", f"{count} partitions of history and offers; this month's and the next one's are there"
+    )
+
+
 def clocks() -> Finding:
     before = datetime.now(UTC)
     theirs = database_now()
@@ -217,7 +249,7 @@ def clocks() -> Finding:
     return Finding("clocks", "ok", text)
 
 
-DATABASE_CHECKS: list[Callable[[], Finding]] = [role, session, migrations, postgis, guards, sweeps, clocks]
+DATABASE_CHECKS: list[Callable[[], Finding]] = [role, session, migrations, postgis, guards, months, sweeps, clocks]
 
 
 def redis_servers() -> Iterator[Finding]:

@@ -224,6 +224,22 @@ class AuditVerdict(models.Model):
         return f"audit of {self.looked_at:%Y-%m-%d %H:%M}"
 
 
+class ForgottenMonth(models.Model):
+    """A month of orders whose history and offers are no longer kept (BATON_HISTORY_MONTHS). Written by `baton_forget_month`
+    in the transaction that drops them (migration 0014); the orders themselves stay."""
+
+    #: Orders with smaller ids have no history and no offers any more.
+    before = models.UUIDField(primary_key=True)
+    #: The same in time: that of orders made before this moment is gone.
+    made_before = models.DateTimeField()
+    events = models.BigIntegerField()
+    offers = models.BigIntegerField()
+    forgotten_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"history of orders before {self.made_before:%Y-%m-%d}"
+
+
 class ReportQuarter(models.Model):
     """A quarter of an hour that is settled: all orders released in it are final, and final orders never change again, so
     the shift report reads this row instead of them. Written by `services.settle_quarters` alone."""

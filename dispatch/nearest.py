@@ -86,7 +86,8 @@ CROSS JOIN LATERAL (
     ) held
     WHERE NOT d.suspended AND held.n < d.capacity AND (o.vehicle = '' OR o.vehicle = d.vehicle)
       AND NOT EXISTS (SELECT FROM dispatch_offer f
-                      WHERE f.order_id = o.id AND f.driver_id = walked.driver_id AND f.status = ANY (%(without)s))
+                      WHERE f.order_id = o.id AND f.order_id >= baton_settled_before()
+                        AND f.driver_id = walked.driver_id AND f.status = ANY (%(without)s))
 ) near
 """
 
@@ -116,7 +117,8 @@ CROSS JOIN LATERAL (
     WHERE ST_DWithin(free.location, o.pickup, %(metres)s)
       AND (o.vehicle = '' OR o.vehicle = free.vehicle)
       AND NOT EXISTS (SELECT FROM dispatch_offer f
-                      WHERE f.order_id = o.id AND f.driver_id = free.driver_id AND f.status = ANY (%(without)s))
+                      WHERE f.order_id = o.id AND f.order_id >= baton_settled_before()
+                        AND f.driver_id = free.driver_id AND f.status = ANY (%(without)s))
     ORDER BY metres, free.driver_id
     LIMIT (%(limits)s::int[])[o.number]
 ) near

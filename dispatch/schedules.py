@@ -33,6 +33,8 @@ PLANNED = (
     Planned(name="erase contacts", func="dispatch.tasks.erase_contacts", minutes=60, cluster="jobs"),
     Planned(name="settle quarters", func="dispatch.tasks.settle_quarters", minutes=15, cluster="jobs"),
     Planned(name="audit", func="dispatch.tasks.audit_history", minutes=5, cluster="jobs", patience=3),
+    # Once a day would do: what found the tables in use is done with the next run.
+    Planned(name="turn months", func="dispatch.tasks.turn_months", minutes=6 * 60, cluster="jobs", patience=3),
     Planned(name="clean up", func="dispatch.tasks.clean_up", minutes=24 * 60, cluster="jobs"),
 )
 

@@ -34,6 +34,7 @@ from drivers.models import Driver, Presence
 from drivers.rows import Rows
 from orders.lifecycle import HELD, Status
 from orders.models import Order, OrderContact
+from orders.months import SettledBefore, first_id
 
 #: Messages that a driver's screen shows at most.
 MESSAGES_SHOWN = 50
@@ -111,7 +112,10 @@ def feed_states(driver_ids: Collection[int]) -> dict[int, FeedState]:
 def open_offers() -> QuerySet[Offer]:
     """Offers that can be accepted right now: a deadline that has passed counts even before the sweep has seen it."""
     return Offer.objects.filter(
-        Q(status=OfferStatus.OPEN), Q(order__status=Status.PENDING), order__expires_at__gt=ClockTimestamp()
+        Q(status=OfferStatus.OPEN),
+        Q(order__status=Status.PENDING),
+        order_id__gte=SettledBefore(),
+        order__expires_at__gt=ClockTimestamp(),
     )
 
 
@@ -213,7 +217,11 @@ def figures_of(*, driver_id: int, minutes_east: int = 0) -> Figures:
         sums = list(delivered.values_list("currency").annotate(n=Count("*"), amount=Sum("payout")).order_by("currency"))
         failed = mine.filter(failed_at__gte=start, status=Status.FAILED).count()
         given_back = Offer.objects.filter(
-            driver_id=driver_id, offered_at__gte=start - OLDEST_ORDER, closed_reason="released", closed_at__gte=start
+            driver_id=driver_id,
+            order_id__gte=first_id(start - OLDEST_ORDER),
+            offered_at__gte=start - OLDEST_ORDER,
+            closed_reason="released",
+            closed_at__gte=start,
         )
         return Figures(
             date=start.date(),

@@ -94,6 +94,7 @@ CROSS JOIN LATERAL (
 ) near
 JOIN drivers_driver d ON d.id = near.driver_id
 LEFT JOIN dispatch_offer f ON f.order_id = wanted.id AND f.driver_id = near.driver_id
+    AND f.order_id >= baton_settled_before()
 """
 OF_ORDERS = "SELECT id, pickup, vehicle FROM orders_order WHERE id = ANY (%(orders)s::uuid[])"
 OF_PLACE = "SELECT NULL::uuid, ST_SetSRID(ST_MakePoint(%(lng)s, %(lat)s), 4326)::geography, %(vehicle)s::text"

@@ -1,5 +1,6 @@
 """What django-q2 calls, by these names. Each is thin, takes ids only and may run twice."""
 
+from typing import Any
 from uuid import UUID
 
 from dispatch import audit, services, sweeps
@@ -31,6 +32,10 @@ def erase_contacts() -> None:
 
 def audit_history() -> str:
     return audit.audit_now_and_then()
+
+
+def turn_months() -> dict[str, Any]:
+    return services.turn_months()
 
 
 def settle_quarters() -> int:

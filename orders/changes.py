@@ -1,6 +1,7 @@
 """The one way an order changes: a guarded update and its event, together. Everything above calls these."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -183,7 +184,14 @@ def refusals() -> Iterator[None]:
         raise
 
 
+#: What the name of a partition, and of each of its indexes, has at its end (migrations orders 0011, dispatch 0015).
+PART = re.compile(r"_(?:p\d{6}|past|other)$")
+
+
 def constraint_name(error: DatabaseError) -> str:
-    """The constraint that PostgreSQL names in a refusal, '' if it names none."""
+    """The constraint that PostgreSQL names in a refusal, '' if it names none. In a partitioned table it names the index of
+    the partition."""
     diagnostics = getattr(error.__cause__, "diag", None)
-    return getattr(diagnostics, "constraint_name", None) or ""
+    name = getattr(diagnostics, "constraint_name", None) or ""
+    is_part = PART.search(getattr(diagnostics, "table_name", None) or "")
+    return name.removesuffix(is_part[0]) if is_part else name

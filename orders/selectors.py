@@ -9,10 +9,19 @@ from django.db.models import Case, Q, QuerySet, When
 
 from drivers.errors import Invalid, NotFound
 from orders.models import Order, OrderEvent, SavedPlace
+from orders.months import SettledBefore
 
 #: Events that one read of the feed looks at for an integrator's own: bounds how long a reader with few orders among
 #: very many waits. The answer's `next` moves on all the same.
 FEED_WINDOW = 100_000
+
+
+#: Of a window of events those of an integrator's orders. Joined to the window itself: looked up again by their ids they
+#: would be searched for in every month.
+OWN_SQL = """
+SELECT event.* FROM ({}) event JOIN orders_order o ON o.id = event.order_id
+WHERE o.integrator_id = %s ORDER BY event.txid, event.id LIMIT %s
+"""
 
 
 def orders_visible_to(integrator_id: int | None) -> QuerySet[Order]:
@@ -66,8 +75,8 @@ def read_feed(*, after: FeedPosition = FEED_START, limit: int, integrator_id: in
     as after a restore of an older backup.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
-        (horizon,) = cursor.fetchone()
+        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, baton_settled_txid()")
+        horizon, settled = cursor.fetchone()
     end = FeedPosition(horizon, 0)
     if after > end:
         raise Invalid(after="This cursor is ahead of the feed. Start again without it.")
@@ -77,12 +86,14 @@ def read_feed(*, after: FeedPosition = FEED_START, limit: int, integrator_id: in
         .filter(Q(txid__gt=after.txid) | Q(pk__gt=after.event_id))
         .order_by("txid", "pk")
     )
+    if after.txid >= settled:
+        # Nothing is written any more of orders that were settled by then.
+        unread = unread.filter(order_id__gte=SettledBefore())
     if integrator_id is None:
         events = list(unread[:limit])
     else:
-        window = unread.values("pk")[:FEED_WINDOW]
-        own = OrderEvent.objects.filter(pk__in=window, order__integrator_id=integrator_id)
-        events = list(own.order_by("txid", "pk")[:limit])
+        window, values = unread[:FEED_WINDOW].query.sql_with_params()
+        events = list(OrderEvent.objects.raw(OWN_SQL.format(window), [*values, integrator_id, limit]))
         if len(events) < limit:
             beyond = unread.values_list("txid", "pk")[FEED_WINDOW - 1 : FEED_WINDOW].first()
             end = FeedPosition(*beyond) if beyond is not None else end

@@ -23,6 +23,10 @@ def _refuse(name: str, text: str) -> str:
 
 
 _HELD = _sql_list(HELD)
+#: The event of the order's present version. It is in a month that is not settled, so the others need not be planned for.
+_ITS_EVENT = (
+    "orders_orderevent WHERE order_id = NEW.id AND version = NEW.version AND order_id >= baton_settled_before()"
+)
 _LEGAL = ", ".join(f"('{before}', '{after}')" for before, after in sorted(MOVES))
 
 ORDER_TRIGGERS = [
@@ -97,7 +101,7 @@ ORDER_TRIGGERS = [
         timing=pgtrigger.Deferred,
         condition=pgtrigger.Q(old__pinned=True) | pgtrigger.Q(new__pinned=True),
         declare=[("who", "text")],
-        func="SELECT actor_type INTO who FROM orders_orderevent WHERE order_id = NEW.id AND version = NEW.version; "
+        func=f"SELECT actor_type INTO who FROM {_ITS_EVENT}; "
         "IF NOT OLD.pinned AND who NOT IN ('dispatcher', 'integrator') THEN "
         + _refuse("order_pin_holds", "only a dispatcher pins an order")
         + " END IF; IF OLD.pinned AND who = 'system'"
@@ -111,7 +115,7 @@ ORDER_TRIGGERS = [
         operation=pgtrigger.Insert | pgtrigger.Update,
         when=pgtrigger.After,
         timing=pgtrigger.Deferred,
-        func="IF NOT EXISTS (SELECT FROM orders_orderevent WHERE order_id = NEW.id AND version = NEW.version) THEN "
+        func=f"IF NOT EXISTS (SELECT FROM {_ITS_EVENT}) THEN "
         + _refuse("order_change_has_event", "a change without its event")
         + " END IF; RETURN NULL;",
     ),

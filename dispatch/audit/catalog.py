@@ -45,7 +45,10 @@ SECURED: Final[dict[str, bool]] = {
     "orders_deliveryproof": False,
     "orders_deliverypin": False,
     "drivers_pushsubscription": False,
+    "dispatch_forgottenmonth": False,
 }
+#: Tables that are partitioned by the month of the order. A partition has no policies: nobody reads it but through these.
+PARTITIONED: Final = ("orders_orderevent", "dispatch_offer")
 #: Triggers that no model declares: (table, name).
 PLAIN_TRIGGERS: Final = [
     ("drivers_driver", "driver_capacity_covers_load"),
@@ -77,6 +80,15 @@ def _tables() -> list[str]:
     return [model._meta.db_table for model in own_models()]
 
 
+def partitions() -> list[str]:
+    """All that PARTITIONED are made of."""
+    found = _rows(
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent::regclass::text = ANY(%s) ORDER BY 1",
+        list(PARTITIONED),
+    )
+    return [name for (name,) in found]
+
+
 def _triggers() -> list[str]:
     wrong = []
     declared = ((model, trigger) for model in own_models() for trigger in getattr(model._meta, "triggers", []))
@@ -97,6 +109,14 @@ def _triggers() -> list[str]:
         f"{table}: a foreign key's trigger ({name}) is disabled"
         for table, name, enabled, internal in states
         if internal and not enabled
+    ]
+    wrong += [
+        f"{table}: trigger {name} is disabled in this partition"
+        for table, name in _rows(
+            "SELECT tgrelid::regclass::text, tgname FROM pg_trigger"
+            " WHERE tgrelid::regclass::text = ANY(%s) AND tgenabled NOT IN ('O', 'A') ORDER BY 1, 2",
+            partitions(),
+        )
     ]
     ((role,),) = _rows("SELECT current_setting('session_replication_role')")
     if role != "origin":
@@ -125,7 +145,10 @@ def _constraints() -> list[str]:
             _tables(),
         )
     }
-    wrong = []
+    wrong = [
+        f"{table}: {kind} {name} of {parent} is not in this partition"
+        for table, kind, name, parent in _rows(MISSING_IN_PARTITIONS, list(PARTITIONED))
+    ]
     for model in own_models():
         table = model._meta.db_table
         wrong += [
@@ -139,6 +162,19 @@ def _constraints() -> list[str]:
             if (table, field.column, target) not in references
         ]
     return wrong
+
+
+#: A table that is attached has all of these, unless somebody took them away with the catalogue itself; and a partitioned
+#: table of which parts are detached has lost what they held.
+MISSING_IN_PARTITIONS: Final = """
+SELECT part.inhrelid::regclass::text, 'index', whole.indexrelid::regclass::text, part.inhparent::regclass::text
+FROM pg_inherits part JOIN pg_index whole ON whole.indrelid = part.inhparent
+WHERE part.inhparent::regclass::text = ANY(%s) AND NOT EXISTS (
+    SELECT FROM pg_index x JOIN pg_inherits i ON i.inhrelid = x.indexrelid
+    WHERE x.indrelid = part.inhrelid AND i.inhparent = whole.indexrelid AND x.indisvalid AND x.indisunique = whole.indisunique
+)
+ORDER BY 1, 3
+"""
 
 
 def _references(model: type[models.Model]) -> Iterable[tuple[Any, str]]:
@@ -183,6 +219,16 @@ def _row_security() -> list[str]:
             for role in roles
             if of == table and role in {"public", "baton_driver"} and not (name == "driver" and drivers_may_see)
         ]
+    wrong += [
+        f"{partition}: {'is open to others than through its table' if forced else 'row level security is off or not forced'}"
+        for partition, forced in _rows(
+            "SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity FROM pg_class c"
+            " WHERE c.relname = ANY(%s) AND (NOT (c.relrowsecurity AND c.relforcerowsecurity)"
+            " OR EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid)"
+            " OR has_table_privilege('baton_app', c.oid, 'SELECT, INSERT, UPDATE, DELETE')) ORDER BY 1",
+            partitions(),
+        )
+    ]
     program = _rows("SELECT proconfig, prosrc FROM pg_proc WHERE oid = to_regproc('baton_driver_sync')")
     if not [
         settings

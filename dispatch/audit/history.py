@@ -32,6 +32,10 @@ CHECKS: Final = [
     Check("receipts_point_to_events", "Every receipt of a driver's act points to the event of that act."),
 ]
 
+#: Orders with smaller ids have no history any more (BATON_HISTORY_MONTHS): nothing can be proved of them.
+KEPT_FROM: Final = """(SELECT coalesce(max(before::text)::uuid, '00000000-0000-0000-0000-000000000000')
+                      FROM dispatch_forgottenmonth)"""
+
 _CODES: Final = {status: code for code, status in enumerate(Status, start=1)}
 
 
@@ -74,7 +78,7 @@ event AS (
            CASE WHEN data->>'driver' ~ {_NUMBER} THEN (data->>'driver')::bigint END AS driver,
            CASE WHEN data->>'capacity' ~ {_NUMBER} THEN (data->>'capacity')::bigint END AS capacity,
            CASE WHEN data->>'expires_at' ~ {_TIME} THEN (data->>'expires_at')::timestamptz END AS deadline
-    FROM orders_orderevent
+    FROM orders_orderevent WHERE order_id >= {KEPT_FROM}
 ),
 carried AS (
     SELECT event.*,
@@ -166,7 +170,7 @@ QUERIES: Final[dict[str, str]] = {
                       CASE WHEN o.expired THEN ', expired' END, CASE WHEN o.pinned THEN ', pinned' END,
                       coalesce({_STATUS_NAMES}[f.status], 'nothing'), coalesce(f.holder::text, 'none'), f.version,
                       CASE WHEN f.expired THEN ', expired' END, CASE WHEN f.pinned THEN ', pinned' END)
-        FROM orders_order o FULL JOIN final f ON f.order_id = o.id
+        FROM (SELECT * FROM orders_order WHERE id >= {KEPT_FROM}) o FULL JOIN final f ON f.order_id = o.id
         WHERE o.id IS NULL OR f.order_id IS NULL OR o.status <> {_STATUS_NAMES}[f.status] OR o.version <> f.version
            OR o.driver_id IS DISTINCT FROM f.holder OR o.expired <> f.expired OR o.pinned <> f.pinned
            OR f.holder IS NOT NULL AND {_micros("o.assigned_at")} IS DISTINCT FROM f.holder_since
@@ -194,17 +198,19 @@ QUERIES: Final[dict[str, str]] = {
         ) load LEFT JOIN drivers_driver d ON d.id = load.driver
         WHERE step = 1 AND held > coalesce(load.capacity, d.capacity)
     """,
-    "accepted_offers_are_assignments": """
+    "accepted_offers_are_assignments": f"""
         SELECT format('order %s: accepted by driver %s according to its history, by driver %s according to the offers',
                       coalesce(f.order_id, o.order_id), coalesce(f.holder::text, 'none'), coalesce(o.driver_id::text, 'none'))
         FROM (SELECT order_id, holder FROM final WHERE by_accepting AND holder IS NOT NULL) f
-        FULL JOIN (SELECT order_id, driver_id FROM dispatch_offer WHERE status = 'accepted') o ON o.order_id = f.order_id
+        FULL JOIN (SELECT order_id, driver_id FROM dispatch_offer WHERE status = 'accepted' AND order_id >= {KEPT_FROM}) o
+            ON o.order_id = f.order_id
         WHERE f.holder IS DISTINCT FROM o.driver_id
     """,
     # An act that was already done gets a receipt for the version it found; so the event may be an earlier one.
     "receipts_point_to_events": f"""
         SELECT format('driver %s, %s %s: order %s, version %s', r.driver_id, r.verb, r.action_id, r.order_id, r.version)
         FROM dispatch_actionreceipt r LEFT JOIN walk e ON e.order_id = r.order_id AND e.version <= r.version
+        WHERE r.order_id >= {KEPT_FROM}
         GROUP BY r.id
         HAVING NOT coalesce(bool_or(e.version = r.version), false)
             OR r.verb <> 'decline' AND NOT coalesce(bool_or(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Report:
     counts: dict[str, int]
     outcomes: list[Outcome]
     seconds: float
+    #: The history of orders made before is no longer kept, so of those only the rows were looked at; None: all is kept.
+    kept_from: datetime | None = None
 
     @property
     def clean(self) -> bool:
@@ -48,6 +51,8 @@ class Report:
     @property
     def verdict(self) -> str:
         looked_at = ", ".join(f"{count:,} {noun}" for noun, count in self.counts.items())
+        if self.kept_from is not None:
+            looked_at += f", history of orders since {self.kept_from:%Y-%m-%d}"
         if self.clean:
             return f"clean: {len(self.outcomes)} checks over {looked_at} in {self.seconds:.1f} s"
         return f"BROKEN: {', '.join(self.broken)} (over {looked_at} in {self.seconds:.1f} s)"

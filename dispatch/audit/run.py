@@ -8,6 +8,7 @@ from django.db import connection, transaction
 
 from dispatch.audit import catalog, history, records
 from dispatch.audit.report import Breach, Check, Report, sort_out
+from dispatch.models import ForgottenMonth
 
 GROUPS: Final[list[tuple[Sequence[Check], Callable[[int], list[Breach]]]]] = [
     (history.CHECKS, history.look),
@@ -46,4 +47,10 @@ def look(*, rows_per_check: int = 20) -> Report:
         selects = ", ".join(f"(SELECT count(*) FROM {table})" for table in COUNTS.values())
         cursor.execute(f"SELECT {selects}")
         counts = dict(zip(COUNTS, cursor.fetchone(), strict=True))
-    return Report(counts=counts, outcomes=outcomes, seconds=time.monotonic() - started)
+    forgotten = ForgottenMonth.objects.order_by("-before").first()
+    return Report(
+        counts=counts,
+        outcomes=outcomes,
+        seconds=time.monotonic() - started,
+        kept_from=forgotten.made_before if forgotten is not None else None,
+    )

@@ -33,6 +33,7 @@ from dispatch.services.feed import mark_offers_delivered, mark_offers_seen
 from dispatch.services.follow import follow_holders
 from dispatch.services.intake import cancel_order, correct_order, extend_order, place_order
 from dispatch.services.messages import mark_message_read, send_message
+from dispatch.services.months import turn_months
 from dispatch.services.offers import offer_orders, reoffer_order
 from dispatch.services.proofs import keep_proof
 from dispatch.services.push import push_offers
@@ -99,6 +100,7 @@ __all__ = [
     "sign_out",
     "sign_out_driver",
     "suspend_driver",
+    "turn_months",
     "unassign_order",
     "undo_act",
     "undo_of",

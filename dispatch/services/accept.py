@@ -243,7 +243,7 @@ def _decline(*, order_id: UUID, driver_id: int) -> Order:
     if offer.status in {OfferStatus.OPEN, OfferStatus.LAPSED}:
         now = database_now()
         was_open = offer.status == OfferStatus.OPEN
-        Offer.objects.filter(pk=offer.pk).update(
+        Offer.objects.filter(pk=offer.pk, order=order).update(
             status=OfferStatus.DECLINED, answered_at=now, closed_at=now, closed_reason="declined"
         )
         if was_open:

@@ -1,4 +1,5 @@
-"""Forgetting what nobody can use any more. Orders, their history, offers and receipts stay: they are the record."""
+"""Forgetting what nobody can use any more. Orders and their receipts stay: they are the record. So do history and offers,
+for as long as HISTORY_MONTHS says (dispatch/services/months.py)."""
 
 from datetime import timedelta
 

@@ -26,11 +26,14 @@ SELECT order_id, array_agg(driver_id ORDER BY driver_id) FROM closed GROUP BY or
 #: or answered by somebody else, and the check under the lock decides whatever is left.
 OF_DRIVERS = """
 WITH available AS (
-    SELECT id FROM dispatch_offer WHERE driver_id = ANY (%(drivers)s::bigint[]) AND status = 'open'
+    SELECT id, order_id FROM dispatch_offer
+    WHERE driver_id = ANY (%(drivers)s::bigint[]) AND status = 'open' AND order_id >= baton_settled_before()
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 ), closed AS (
     UPDATE dispatch_offer AS offer SET status = 'lapsed', closed_at = %(now)s, closed_reason = %(reason)s
-    FROM available WHERE offer.id = available.id AND offer.status = 'open'
+    FROM available
+    WHERE offer.order_id = available.order_id AND offer.id = available.id AND offer.status = 'open'
+      AND offer.order_id >= baton_settled_before()
     RETURNING offer.order_id, offer.driver_id
 )
 SELECT closed.order_id, o.version, array_agg(closed.driver_id ORDER BY closed.driver_id)

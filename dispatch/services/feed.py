@@ -9,18 +9,20 @@ from django.db import connection, transaction
 #: Offers are locked by whoever answers or closes them; here nobody waits (dispatch/locks.py, rule 3).
 MARK_SQL = """
 WITH free AS (
-    SELECT o.id FROM dispatch_offer o
+    SELECT o.id, o.order_id FROM dispatch_offer o
     JOIN unnest(%s::bigint[], %s::uuid[]) AS card (driver_id, order_id) USING (driver_id, order_id)
-    WHERE o.{field} IS NULL
+    WHERE o.{field} IS NULL AND o.order_id >= baton_settled_before()
     ORDER BY o.id
     FOR NO KEY UPDATE OF o SKIP LOCKED
 )
-UPDATE dispatch_offer SET {changes} FROM free WHERE dispatch_offer.id = free.id
+UPDATE dispatch_offer SET {changes} FROM free
+WHERE dispatch_offer.order_id = free.order_id AND dispatch_offer.id = free.id
+  AND dispatch_offer.order_id >= baton_settled_before()
 """
 LEFT_SQL = """
 SELECT driver_id, order_id FROM dispatch_offer
 JOIN unnest(%s::bigint[], %s::uuid[]) AS card (driver_id, order_id) USING (driver_id, order_id)
-WHERE dispatch_offer.{field} IS NULL
+WHERE dispatch_offer.{field} IS NULL AND dispatch_offer.order_id >= baton_settled_before()
 """
 
 

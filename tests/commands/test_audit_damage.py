@@ -421,4 +421,18 @@ def test_a_foreign_key_that_was_dropped_is_found() -> None:
 def test_every_secured_table_of_the_database_is_known_to_the_audit() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT relname FROM pg_class WHERE relrowsecurity")
-        assert {name for (name,) in cursor.fetchall()} == set(catalog.SECURED)
+        assert {name for (name,) in cursor.fetchall()} == {*catalog.SECURED, *catalog.partitions()}
+
+
+def test_a_guard_that_is_off_in_one_partition_is_found() -> None:
+    for statement, check in (
+        ("ALTER TABLE orders_orderevent_past DISABLE TRIGGER USER", "triggers_are_on"),
+        ("ALTER TABLE dispatch_offer_other DISABLE ROW LEVEL SECURITY", "row_security_is_on"),
+        ("ALTER TABLE dispatch_offer_past NO FORCE ROW LEVEL SECURITY", "row_security_is_on"),
+        ("CREATE POLICY more ON orders_orderevent_past USING (true)", "row_security_is_on"),
+        ("GRANT SELECT ON dispatch_offer_past TO baton_app", "row_security_is_on"),
+        ("GRANT SELECT ON dispatch_offer_past TO baton_driver", "drivers_may_only_read"),
+    ):
+        with damage.regretted():
+            damage.execute(statement)
+            assert audit.look().broken == [check], statement

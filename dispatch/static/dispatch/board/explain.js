@@ -15,6 +15,8 @@ import { facts, HOW, told, verdictWord } from "./words.js";
 
 /** @param {Event[]} events @param {(id: number) => string} nameOf @param {number} now */
 export function timeline(events, nameOf, now) {
+  // Every order has a first event.
+  if (!events.length) return h("p", { class: "quiet" }, "The history of orders this old is no longer kept.");
   const newest = [...events].sort((a, b) => b.version - a.version);
   return h(
     "ol",
