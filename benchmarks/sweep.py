@@ -29,7 +29,8 @@ DUE_ORDERS = {
 INSERT INTO orders_order (id, reference, pickup, pickup_address, dropoff, dropoff_address, vehicle, priority, payout,
     currency, metadata, status, expired, version, created_at, release_at, auto_assign_at, expires_at, offered_at)
 SELECT (lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0') || '7'
-        || substr(gen_random_uuid()::text, 16, 3) || '8' || substr(md5(random()::text), 1, 15))::uuid, %(tag)s || n, location, '', location, '', '', 0, 5, 'USD', '{}', 'pending', false, 2,
+        || substr(gen_random_uuid()::text, 16, 3) || '8' || substr(md5(random()::text), 1, 15))::uuid,
+       %(tag)s || n, location, '', location, '', '', 0, 5, 'USD', '{}', 'pending', false, 2,
        now() - interval '3 minutes', now() - interval '3 minutes', now() - make_interval(secs => 160),
        now() + make_interval(secs => %(seconds)s), now() - interval '3 minutes'
 FROM (SELECT n, ST_SetSRID(ST_MakePoint(-122.40 + (random() - 0.5) * 0.34, 37.77 + (random() - 0.5) * 0.2), 4326)::geography
