@@ -39,6 +39,8 @@ from orders.models import Order
 MARKED = 987_654_321
 #: A driver takes one order, and the drivers of other orders must not run out.
 DRIVERS_PER_ORDER = 2
+#: Accepted before anything is timed.
+WARM_UP = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ def main() -> int:
     given = parser.parse_args()
     report = Report("accept")
     with scratch_database("accept"):
-        drivers = given.orders * (2 * given.rounds + 1) * DRIVERS_PER_ORDER
+        drivers = (given.orders * (2 * given.rounds + 1) + WARM_UP) * DRIVERS_PER_ORDER
         hire(drivers)
         crew = list(Driver.objects.select_related("user").order_by("pk"))
         market = Market(dict(zip([driver.pk for driver in crew], tokens(crew), strict=True)), given.fanout)
@@ -169,7 +171,7 @@ def main() -> int:
         servers = [Server(BATON_MAX_REQUESTS_AT_ONCE=str(serving.THREADS)) for _ in range(given.processes)]
         callers = Callers(*(server.port for server in servers))
         try:
-            warm = market.open(100)
+            warm = market.open(WARM_UP)
             callers("all", [turn.request() for turn in warm], given.clients)
             rivals, rates, share = [], [], []
             for _ in range(given.rounds):

@@ -187,7 +187,7 @@ def test_a_database_where_drivers_may_choose_settings_is_wrong() -> None:
     assert finding.text == "baton_driver may call set_config or DO: a query of one driver could read as another"
 
 
-def test_a_month_without_partition_is_said(db: None) -> None:
+def test_a_month_without_partition_is_said(transactional_db: None) -> None:
     with connected_as_owner(), transaction.atomic():
         with connection.cursor() as cursor:
             for table in ("orders_orderevent", "dispatch_offer"):
