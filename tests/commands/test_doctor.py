@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from dispatch import doctor
@@ -182,16 +182,3 @@ def test_a_database_where_drivers_may_choose_settings_is_wrong() -> None:
             cursor.execute(f"DROP DATABASE {bare}")
     assert (finding.state, finding.advice) == ("wrong", "run deploy/roles.sql on this database")
     assert finding.text == "baton_driver may call set_config or DO: a query of one driver could read as another"
-
-
-def test_a_month_without_partition_is_said(db: None) -> None:
-    with connected_as_owner(), transaction.atomic():
-        with connection.cursor() as cursor:
-            for table in ("orders_orderevent", "dispatch_offer"):
-                cursor.execute(f"DROP TABLE {table}_past")
-        finding = doctor.months()
-        transaction.set_rollback(True)
-    assert finding.state == "wrong"
-    assert finding.text.startswith("no partition for ")
-    assert "of orders_orderevent" in finding.text
-    assert "of dispatch_offer" in finding.text
