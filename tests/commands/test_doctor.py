@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from dispatch import doctor
@@ -50,7 +50,6 @@ def test_when_all_is_well_there_is_one_line_for_each_thing_looked_at(collected: 
         "environment",
         "database",
         "role",
-        "session",
         "migrations",
         "postgis",
         "guards",
@@ -92,9 +91,7 @@ def test_a_database_that_is_away_is_one_line_not_a_stack_trace(
 
     assert findings["database"].state == "wrong"
     assert "does not answer: no route to host" in findings["database"].text
-    assert (
-        findings["tables"].text == "not looked at: role, session, migrations, postgis, guards, months, sweeps, clocks"
-    )
+    assert findings["tables"].text == "not looked at: role, migrations, postgis, guards, months, sweeps, clocks"
     assert findings["redis"].state == "ok"
 
 
@@ -185,16 +182,3 @@ def test_a_database_where_drivers_may_choose_settings_is_wrong() -> None:
             cursor.execute(f"DROP DATABASE {bare}")
     assert (finding.state, finding.advice) == ("wrong", "run deploy/roles.sql on this database")
     assert finding.text == "baton_driver may call set_config or DO: a query of one driver could read as another"
-
-
-def test_a_month_without_partition_is_said(transactional_db: None) -> None:
-    with connected_as_owner(), transaction.atomic():
-        with connection.cursor() as cursor:
-            for table in ("orders_orderevent", "dispatch_offer"):
-                cursor.execute(f"DROP TABLE {table}_past")
-        finding = doctor.months()
-        transaction.set_rollback(True)
-    assert finding.state == "wrong"
-    assert finding.text.startswith("no partition for ")
-    assert "of orders_orderevent" in finding.text
-    assert "of dispatch_offer" in finding.text

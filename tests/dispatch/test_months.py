@@ -11,7 +11,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from dispatch import audit, services
+from dispatch import audit, doctor, services
 from dispatch.models import ForgottenMonth, Offer
 from drivers.models import Driver
 from orders.changes import constraint_name
@@ -121,6 +121,15 @@ def test_months_are_made_ahead_and_only_once(months: None) -> None:
 
     assert services.turn_months()["made"] == []
     assert {row[0] for row in ask("SELECT name FROM baton_months()")} == there
+
+
+def test_the_doctor_says_which_month_has_no_partition(months: None) -> None:
+    assert doctor.months().state == "ok"
+    ask(f"DROP TABLE {name('dispatch_offer', -1)}")
+
+    finding = doctor.months()
+
+    assert (finding.state, finding.text) == ("wrong", f"no partition for {month(-1):%Y-%m} of dispatch_offer")
 
 
 def test_a_new_month_is_shut_and_its_indexes_are_called_after_the_tables(months: None) -> None:

@@ -330,6 +330,7 @@ NOT_HOT = {
     "renew_backup_codes",
     "send_message",
     "settle_quarters",
+    "turn_months",
     "undo_act",
     "undo_of",
     "unlock_second_factor",
