@@ -50,6 +50,7 @@ def test_when_all_is_well_there_is_one_line_for_each_thing_looked_at(collected: 
         "environment",
         "database",
         "role",
+        "session",
         "migrations",
         "postgis",
         "guards",
@@ -91,7 +92,9 @@ def test_a_database_that_is_away_is_one_line_not_a_stack_trace(
 
     assert findings["database"].state == "wrong"
     assert "does not answer: no route to host" in findings["database"].text
-    assert findings["tables"].text == "not looked at: role, migrations, postgis, guards, months, sweeps, clocks"
+    assert (
+        findings["tables"].text == "not looked at: role, session, migrations, postgis, guards, months, sweeps, clocks"
+    )
     assert findings["redis"].state == "ok"
 
 
