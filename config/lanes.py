@@ -79,8 +79,8 @@ class Lane:
     """Threads and those who wait for them. Belongs to the event loop: nothing here is called from a thread.
 
     Lists never hold more than half of the threads: a slow one is no reason for a driver to wait. With `heavy`, whose body is
-    still on its way counts, too, whatever its rank and whether or not threads are free: bodies take room on disk. Elsewhere those
-    who only dawdle keep nobody out.
+    still on its way counts, too, whatever its rank and whether or not threads are free: bodies take room on disk. Elsewhere
+    those who only dawdle keep nobody out.
     """
 
     def __init__(
