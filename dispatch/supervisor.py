@@ -34,7 +34,7 @@ ASK_AGAIN_SECONDS = 2.5
 #: … and if nobody comes for so long, the cluster does not take tasks any more.
 STANDBY_DEAD_SECONDS = 30.0
 #: So long a cluster may take to start on a busy machine before it is judged; longer if it failed before.
-START_SECONDS = 10.0
+START_SECONDS = 30.0
 #: Nothing that was in the jobs' queue has left it for so long, although no job may take longer than JOB_SECONDS.
 JOBS_STUCK_SECONDS = settings.JOB_SECONDS + 15.0
 #: A round that took so long: the database hung, or this process was frozen itself.

@@ -32,7 +32,7 @@ def test_an_offer_reaches_a_closed_app_within_seconds(tmp_path: Path, alice: Dri
             push.subscribe(driver_id=alice.pk, token_digest=token.pk, endpoint=given["endpoint"], **given["keys"])
         service.answers["dead"] = [(410, {})]
         with rig.worker(tmp_path / "worker.log", **keys):
-            wait_until(lambda: rig.active(), seconds=20, what="the worker is up")
+            wait_until(lambda: rig.active(), seconds=90, what="the worker is up")
 
             order = cast.order(auto_assign_at=cast.now() + cast.MINUTE)
 

@@ -141,7 +141,7 @@ def test_the_main_job_with_two_sessions_for_all_processes(stack: Stack) -> None:
         assert clients[winner].get("order")["order"]["id"] == order
 
     # The sweeps: one order is assigned when its time has come, another, where nobody is, expires.
-    wait_until(lambda: cluster.active() and cluster.standby(), seconds=20, what="one sweeps and one stands by")
+    wait_until(lambda: cluster.active() and cluster.standby(), seconds=90, what="one sweeps and one stands by")
     soon = rfc3339(database_now() + timedelta(seconds=1.5))
     assigned = stack.call("POST", "orders/", order_body(auto_assign_at=soon), token=key).document["id"]
     nowhere = {"lat": -36.8485, "lng": 174.7633, "address": "Auckland"}
