@@ -7,6 +7,8 @@ from config.api_docs import DocsDoor, SchemaDoor
 from dispatch.admin import board, shift_report
 from drivers import pages
 
+admin.autodiscover()
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/board/", admin.site.admin_view(board.page), name="board"),

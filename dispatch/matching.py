@@ -5,10 +5,8 @@ implementing 2D rectangular assignment algorithms", IEEE TAES 52(4), 2016).
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
-
-import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 #: A pair that must not be matched.
 FORBIDDEN = 1e13
@@ -17,6 +15,14 @@ FORBIDDEN = 1e13
 UNMATCHED = 1e9
 #: Each step of priority makes leaving the order unmatched dearer than any detour: contested drivers go to it first.
 UNMATCHED_PER_PRIORITY = 1e8
+
+
+def solver() -> tuple[Any, Any]:
+    """numpy and scipy's solver. Loading them takes a second and 40 MB, which only the process that sweeps shall pay."""
+    import numpy as np
+    from scipy.optimize import linear_sum_assignment
+
+    return np, linear_sum_assignment
 
 
 def match_orders(
@@ -28,6 +34,7 @@ def match_orders(
     orders each driver may still take (a driver who is not in it takes none). Equal costs are decided by the order of the
     ids, so the same input always gives the same answer. An order that cannot be matched is absent from the result.
     """
+    np, linear_sum_assignment = solver()
     orders: Sequence[UUID] = sorted(order for order, drivers in costs.items() if drivers)
     if not orders:
         return {}

@@ -21,7 +21,7 @@ from uuid import UUID
 
 from django.db import connection, connections
 
-from dispatch import seats
+from dispatch import matching, seats
 from dispatch.seats import Claim, Seat
 from dispatch.services import auto_assign, expire_orders, follow_holders, mark_silent_drivers_offline, offer_orders
 from dispatch.services.expire import EXPIRE_BATCH
@@ -122,6 +122,8 @@ def _stand_by(claim: Claim, run: Run) -> Outcome | None:
         if time.monotonic() - last_beat >= 1:
             last_beat = time.monotonic()
             active_at = claim.beat_standby()
+            # While there is time: the first assignment would wait a second for it.
+            matching.solver()
             unchanged = unchanged + 1 if active_at == seen else 0
             seen = active_at
             if unchanged >= FROZEN_AFTER_BEATS and claim.evict(Seat.ACTIVE):

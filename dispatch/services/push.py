@@ -11,7 +11,7 @@ from uuid import UUID
 from dispatch.jobs import queue_later
 from dispatch.models import Offer
 from dispatch.selectors import open_offers
-from drivers import push, webpush
+from drivers import push
 from drivers.clock import ClockTimestamp, database_now
 from drivers.http import rfc3339
 from drivers.limits import Limit
@@ -42,6 +42,9 @@ def push_offers(*, order_ids: Sequence[UUID]) -> dict[str, int]:
     Subscriptions whose push service does not know them any more are forgotten. Running it again pushes again: `Topic`
     and the app's own tag make one notification of it. Returns how many were sent, gone, failed.
     """
+    # Loaded by the jobs that send, not by everybody who makes offers.
+    from drivers import webpush
+
     waiting = (
         open_offers()
         .filter(order__in=order_ids, delivered_at=None)
