@@ -8,6 +8,7 @@ with the ids of each order. So both do the same to rows of the same kind, in tur
 processes as `bin/up --web N` runs; the drivers are in a process of their own.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -128,6 +129,8 @@ def with_pgbench(statements: str, marked: Turn, turns: Sequence[Turn], clients: 
                 ["pgbench", "-n", "-c", "1", "-t", "1", "-f", str(file), database_url()],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
+                # The same session as ours; with JIT alone it would be many times slower.
+                env={**os.environ, "PGOPTIONS": str(connection.settings_dict["OPTIONS"].get("options", ""))},
             )
             for file in files
         ]

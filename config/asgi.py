@@ -13,6 +13,8 @@ django.setup(set_prefix=False)
 from channels.routing import ProtocolTypeRouter
 from servestatic import ServeStaticASGI
 
+# Loaded here, or else the first request would wait for it.
+import config.urls  # noqa: F401
 from config import static
 from config.gate import Gate
 from dispatch.consumers.routing import websocket_application

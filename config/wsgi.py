@@ -9,6 +9,8 @@ from servestatic import ServeStatic
 
 _django = get_wsgi_application()
 
+# Loaded here, or else the first request would wait for it.
+import config.urls  # noqa: F401
 from config import env, static
 from config.proxies import ForwardedFor
 
