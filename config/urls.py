@@ -2,13 +2,12 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
-# First, so that dispatch.admin finds what it puts its own pages in the place of.
-admin.autodiscover()
+from config import health
+from config.api_docs import DocsDoor, SchemaDoor
+from dispatch.admin import board, shift_report
+from drivers import pages
 
-from config import health  # noqa: E402
-from config.api_docs import DocsDoor, SchemaDoor  # noqa: E402
-from dispatch.admin import board, shift_report  # noqa: E402
-from drivers import pages  # noqa: E402
+admin.autodiscover()
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="admin:index")),

@@ -1,5 +1,6 @@
 """What runs by itself: schedules, tasks, the queue and the sweeps. Look, do not touch: one malformed schedule stops all
-of them, and they are written anew from code at every start."""
+of them, and they are written anew from importlib import import_module
+from code at every start."""
 
 from typing import Any
 
@@ -12,6 +13,8 @@ from dispatch.admin.shown import since
 from dispatch.models import AuditVerdict, SweepHeartbeat
 from drivers.backoffice import ReadOnlyAdmin
 
+# Its own pages come first, to be replaced here.
+import_module("django_q.admin")
 for model in (Schedule, Success, Failure, OrmQ):
     admin.site.unregister(model)
 

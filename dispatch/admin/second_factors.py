@@ -1,5 +1,6 @@
 """Who signs in with a second factor, and removing one whose phone is lost."""
 
+from importlib import import_module
 from typing import Any
 
 from django.contrib import admin, messages
@@ -14,6 +15,9 @@ from dispatch import services
 from dispatch.admin.shown import badge
 from drivers.backoffice import ReadOnlyAdmin
 
+# Their own pages come first, to be replaced here.
+for name in ("otp_totp", "otp_static"):
+    import_module(f"django_otp.plugins.{name}.admin")
 for model in (TOTPDevice, StaticDevice):
     admin.site.unregister(model)
 

@@ -1,5 +1,6 @@
 """Who is locked out after too many wrong passwords, and letting them in again."""
 
+from importlib import import_module
 from typing import Any
 
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
@@ -12,6 +13,8 @@ from django.http import HttpRequest
 from dispatch.admin.shown import badge
 from drivers.backoffice import ReadOnlyAdmin
 
+# Its own pages come first, to be replaced here.
+import_module("axes.admin")
 for model in (AccessAttempt, AccessFailureLog, AccessLog):
     admin.site.unregister(model)
 
