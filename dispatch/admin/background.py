@@ -1,7 +1,7 @@
 """What runs by itself: schedules, tasks, the queue and the sweeps. Look, do not touch: one malformed schedule stops all
-of them, and they are written anew from importlib import import_module
-from code at every start."""
+of them, and they are written anew from code at every start."""
 
+from importlib import import_module
 from typing import Any
 
 from django.contrib import admin
