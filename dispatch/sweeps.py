@@ -136,6 +136,8 @@ def _stand_by(claim: Claim, run: Run) -> Outcome | None:
 
 def _sweep(claim: Claim, run: Run) -> Outcome:
     """Tick every second, on the second, so that everything due within one is dealt with together."""
+    # Not in the middle of a tick, if it was not loaded while standing by.
+    matching.solver()
     began = time.monotonic()
     sweeper = Sweeper(beat=claim.beat_active)
     logger.info("Sweeping.")

@@ -22,7 +22,7 @@ from tests.browser.driver.scripted import WEATHER, Mistake, Order, ScriptedServe
 pytestmark = pytest.mark.browser
 
 #: Enough for every run of the gate; a night's worth: BATON_OUTBOX_SCHEDULES=5000.
-SCHEDULES = int(os.environ.get("BATON_OUTBOX_SCHEDULES", "120"))
+SCHEDULES = int(os.environ.get("BATON_OUTBOX_SCHEDULES", "60"))
 FIRST_SEED = int(os.environ.get("BATON_OUTBOX_SEED", "1"))
 #: Once the network is back: what an act may be shown to go through, or for how long nothing may happen at all, until it is
 #: given up.
