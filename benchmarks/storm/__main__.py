@@ -104,7 +104,7 @@ async def storm(
     """One storm; what broke, and the faults that were. `faults`: these and no others."""
     stack = Stack(port=options.port, keep=options.keep, web=options.web, ws=options.ws)
     clients = Clients(stack, options)
-    nemesis = Nemesis(stack, say)
+    nemesis = Nemesis(stack, say, options.recovery)
     broken: dict[str, list[str]] = {}
     try:
         began = time.monotonic()
@@ -166,9 +166,9 @@ async def settle(stack: Stack) -> None:
 async def judge(stack: Stack, clients: Clients, nemesis: Nemesis, options: argparse.Namespace) -> dict[str, list[str]]:
     lines = record.read(clients.books)
     broken = verdict.judge(lines, ledger.read_ledger(stack.settings["DATABASE_URL"]))
-    late = [f"{s.fault}: {s.recovered_s:.1f} s" for s in nemesis.struck if s.recovered_s > RECOVERS_WITHIN_S]
+    late = [f"{s.fault}: {s.recovered_s:.1f} s" for s in nemesis.struck if s.recovered_s > nemesis.within_s]
     if late:
-        broken["whole again within 15 s"] = late
+        broken[f"whole again within {nemesis.within_s:g} s"] = late
     try:
         audited = await stack.run("bin/manage", "audit", seconds=120)
         say(f"· {audited.strip().splitlines()[-1]}")
@@ -254,6 +254,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--orders", type=float, default=12.0, metavar="R", help="new orders a second (default 12)")
     parser.add_argument("--processes", type=int, default=2, metavar="P", help="client processes (default 2)")
     parser.add_argument("--nemesis", default=",".join(KINDS), metavar="KINDS", help=f"of {','.join(KINDS)}, or none")
+    parser.add_argument(
+        "--recovery", type=float, default=RECOVERS_WITHIN_S, metavar="N", help="whole again within so many seconds (15)"
+    )
     parser.add_argument("--schedule", type=Path, metavar="FILE", help="exactly the faults in this file")
     parser.add_argument("--shrink", type=int, default=0, metavar="N", help="halve a failing schedule up to N times")
     parser.add_argument("--web", type=int, default=0, metavar="N", help="so many processes for HTTP behind a proxy …")

@@ -74,8 +74,8 @@ class Struck:
 
 
 class Nemesis:
-    def __init__(self, stack: Stack, say: Callable[[str], None]) -> None:
-        self.stack, self.say = stack, say
+    def __init__(self, stack: Stack, say: Callable[[str], None], within_s: float = RECOVERS_WITHIN_S) -> None:
+        self.stack, self.say, self.within_s = stack, say, within_s
         self.struck: list[Struck] = []
 
     async def strike(self, fault: Fault) -> Struck:
@@ -89,12 +89,12 @@ class Nemesis:
             if fault.where in {"worker", "clusters"}:
                 # Without sweeps the stack is not ready, but it takes that long to say so.
                 await asyncio.sleep(SWEEPS_STALE_S)
-            await self.stack.well(3 * RECOVERS_WITHIN_S)
+            await self.stack.well(3 * self.within_s)
             struck.recovered_s = time.monotonic() - began
         except Broken:
             struck.recovered_s = float("inf")
             raise
-        late = " (TOO LATE)" if struck.recovered_s > RECOVERS_WITHIN_S else ""
+        late = " (TOO LATE)" if struck.recovered_s > self.within_s else ""
         self.say(f"  {fault}{note and f' ({note})'}: whole again after {struck.recovered_s:.1f} s{late}")
         return struck
 
