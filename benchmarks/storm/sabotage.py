@@ -20,15 +20,15 @@ class Sabotage:
 
 NO_TRIGGERS = "ALTER TABLE orders_order DISABLE TRIGGER USER; ALTER TABLE orders_orderevent DISABLE TRIGGER USER;"
 TRIGGERS = NO_TRIGGERS.replace("DISABLE", "ENABLE")
-LOCK = 'order = Order.objects.select_for_update(no_key=True, of=("self",)).filter(pk=order_id).first()'
-GUARD = "rows = Order.objects.filter(pk=order.pk, version=order.version, status=order.status).update("
+LOCK = "order = ORDERS.one(LOCK_ORDER, [order_id])"
+GUARD = "WHERE o.id = seen.id AND o.version = seen.version AND o.status = %(status)s"
 
 SABOTAGES: dict[str, Sabotage] = {
     "lock_removed": Sabotage(
         "nobody locks the order, the update no longer expects a version, the triggers and the unique numbering are off",
         (
             ("dispatch/locks.py", LOCK, "order = Order.objects.filter(pk=order_id).first()"),
-            ("orders/changes.py", GUARD, "rows = Order.objects.filter(pk=order.pk).update("),
+            ("orders/changes.py", GUARD, "WHERE o.id = seen.id AND %(status)s <> ''"),
         ),
         NO_TRIGGERS + " ALTER TABLE orders_orderevent DROP CONSTRAINT one_event_per_order_version;",
         TRIGGERS
@@ -68,13 +68,13 @@ SABOTAGES: dict[str, Sabotage] = {
         (
             (
                 "dispatch/services/receipts.py",
-                "            if done := _find(driver_id, order_id, verb, tap):\n                return done\n",
-                "",
+                "if not is_new and (done := _find(driver_id, order_id, verb, tap)):",
+                "if False:",
             ),
             (
                 "dispatch/services/receipts.py",
-                "                ActionReceipt.objects.create(",
-                "                ActionReceipt(",
+                "                _write(driver_id, order_id, verb, tap, order.version)\n",
+                "                pass\n",
             ),
         ),
     ),
