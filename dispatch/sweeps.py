@@ -85,6 +85,8 @@ def run_sweeps(*, at_least: float = RUN_AT_LEAST_SECONDS, at_most: float = RUN_A
     as soon as the database is back. It does not end, because a django-q2 cluster needs ten seconds and more to recover
     from that (its pusher sleeps) before it could start another.
     """
+    # Before there is a seat to give signs of life for: the first assignment would wait a second for it, or longer.
+    matching.solver()
     run = Run(at_least, at_most)
     with _stopping_on_sigterm(run):
         while True:
@@ -122,8 +124,6 @@ def _stand_by(claim: Claim, run: Run) -> Outcome | None:
         if time.monotonic() - last_beat >= 1:
             last_beat = time.monotonic()
             active_at = claim.beat_standby()
-            # While there is time: the first assignment would wait a second for it.
-            matching.solver()
             unchanged = unchanged + 1 if active_at == seen else 0
             seen = active_at
             if unchanged >= FROZEN_AFTER_BEATS and claim.evict(Seat.ACTIVE):
@@ -136,8 +136,6 @@ def _stand_by(claim: Claim, run: Run) -> Outcome | None:
 
 def _sweep(claim: Claim, run: Run) -> Outcome:
     """Tick every second, on the second, so that everything due within one is dealt with together."""
-    # Not in the middle of a tick, if it was not loaded while standing by.
-    matching.solver()
     began = time.monotonic()
     sweeper = Sweeper(beat=claim.beat_active)
     logger.info("Sweeping.")
