@@ -22,7 +22,7 @@ from tests.browser.driver.scripted import WEATHER, Mistake, Order, ScriptedServe
 pytestmark = pytest.mark.browser
 
 #: Enough for every run of the gate; a night's worth: BATON_OUTBOX_SCHEDULES=5000.
-SCHEDULES = int(os.environ.get("BATON_OUTBOX_SCHEDULES", "60"))
+SCHEDULES = int(os.environ.get("BATON_OUTBOX_SCHEDULES", "40"))
 FIRST_SEED = int(os.environ.get("BATON_OUTBOX_SEED", "1"))
 #: Once the network is back: what an act may be shown to go through, or for how long nothing may happen at all, until it is
 #: given up.
@@ -135,6 +135,8 @@ def faults_of(world: World, seen: dict[str, Any]) -> Iterator[str]:
     """Every promise of the outbox that was not kept."""
     for driver, kind, order, state in seen["left"]:
         yield f"driver {driver}'s {kind} of {order} never got its answer ({state})"
+    for name in seen["twice"]:
+        yield f"{name} waits twice"
     for (order, verb), count in world.effects.items():
         if count > 1:
             yield f"{verb} of {order} was carried out {count} times"
@@ -204,6 +206,19 @@ def test_every_tap_reaches_the_server_exactly_once_in_effect_and_in_order(model_
             pytest.fail(explained(seed, shorter, model_phone.play(shorter) or faults))
 
 
+#: Each mistake, by the first seed whose schedule shows it: played first, and up to five times, as what a browser does in the
+#: same milliseconds differs from run to run; after those, the schedules in their order.
+NOTICED_BY = {
+    "a new action_id for every try": 4,
+    "the newest tap first": 1,
+    "sent before it is stored, and forgotten": 1,
+    "given up at the first trouble": 4,
+    "whoever is signed in sends it": 5,
+    "a hotel's page is an answer": 5,
+    "a full disk swallows taps": 16,
+    "bad news is not written down": 64,
+    "a nervous thumb taps twice": 1,
+}
 MISTAKES = {
     "a new action_id for every try": Mistake(
         "outbox.js", "{ action_id: act.action_id, tapped_at:", "{ action_id: crypto.randomUUID(), tapped_at:"
@@ -238,7 +253,7 @@ MISTAKES = {
 def test_the_model_notices_a_mistake(chromium: Browser, name: str) -> None:
     phone = Phone(chromium, MISTAKES[name])
     try:
-        seeds = range(FIRST_SEED, FIRST_SEED + 300)
+        seeds = [NOTICED_BY[name]] * 5 + list(range(1, 100))
         assert any(phone.play(schedule_of(seed)) for seed in seeds), f"nobody noticed: {name}"
     finally:
         phone.close()

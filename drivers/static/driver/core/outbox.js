@@ -137,6 +137,7 @@ export function createOutbox({ changed, settled, timing = {} }) {
         act.turn ||= nextTurn([...there, ...unstored, ...acts]);
         const twin = there.find((one) => isSame(one, act) && !answered.has(one.action_id));
         if (!twin) await table.add({ ...act });
+        there.push(act);
       }
       for (const [index, { act }] of proofs.entries()) {
         act.turn ||= nextTurn([...there, ...unstored, ...acts, ...proofs.map((one) => one.act)]);
