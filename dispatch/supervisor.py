@@ -28,6 +28,9 @@ logger = logging.getLogger("baton.worker")
 WATCH_SECONDS = 0.5
 #: The sweeps are dead when nobody has given a sign of life for so long.
 ACTIVE_STALE_SECONDS = 5.0
+#: … and for so long when somebody stands by: taking the seat from a frozen one (sweeps.FROZEN_AFTER_BEATS) is quicker than a
+#: restart, which would end the one who is about to.
+ACTIVE_STALE_BESIDE_STANDBY_SECONDS = 8.0
 #: Nobody stands by for so long: ask for another run instead of waiting for the schedule …
 STANDBY_STALE_SECONDS = 2.5
 ASK_AGAIN_SECONDS = 2.5
@@ -115,7 +118,9 @@ class Supervisor:
         if self._sweeping != self.sweeps.pid and not self._had_time_to_start(self.sweeps):
             return
         awake = time.monotonic() - self._awake_since
-        if min(ages.active, awake) > ACTIVE_STALE_SECONDS:
+        is_relieved_soon = ages.standby <= STANDBY_STALE_SECONDS
+        patience = ACTIVE_STALE_BESIDE_STANDBY_SECONDS if is_relieved_soon else ACTIVE_STALE_SECONDS
+        if min(ages.active, awake) > patience:
             logger.error("Nobody has swept for %.1f s: restarting cluster sweeps.", ages.active)
             self.sweeps.kill()
         elif min(ages.standby, awake, self.sweeps.age) > STANDBY_DEAD_SECONDS:

@@ -5,13 +5,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.core.management import call_command
 from django.db import connections
+from django.test import override_settings
 from django.test.utils import setup_databases, teardown_databases
 
 from config import env
@@ -94,6 +97,17 @@ def _quick_passwords() -> None:
 def _nothing_spent_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """All tests ask from the same address, and Redis remembers it from one to the next."""
     monkeypatch.setattr(limits, "SPACE", f"limit:{uuid4().hex}")
+
+
+@pytest.fixture(scope="session")
+def collected_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all static files are under their hashed names, as `collectstatic` leaves them; once, as it takes seconds."""
+    root = tmp_path_factory.mktemp("static")
+    with override_settings(
+        STATIC_ROOT=str(root), STORAGES={**settings.STORAGES, "staticfiles": {"BACKEND": "config.static.HashedFiles"}}
+    ):
+        call_command("collectstatic", interactive=False, verbosity=0)
+    return root
 
 
 @pytest.fixture

@@ -3,25 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-from django.core.management import call_command
-from pytest_django import Settings
-
-
-@pytest.fixture(scope="module")
-def gathered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("static")
-
-
-@pytest.fixture
-def collected(gathered: Path, settings: Settings) -> Path:
-    settings.STATIC_ROOT = str(gathered)
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": "config.static.HashedFiles"}}
-    if not any(gathered.iterdir()):
-        call_command("collectstatic", interactive=False, verbosity=0)
-    return gathered
-
-
 IMPORTED = re.compile(r'^(?:import|export)\b[^;"]*"(\.[^"]+)";|[^{ ]import\("(\.[^"]+)"\)(?!\.[A-Z])', re.MULTILINE)
 HASHED = re.compile(r"\.[0-9a-f]{12}\.m?js$")
 
@@ -33,9 +14,9 @@ def modules(root: Path) -> list[Path]:
     ]
 
 
-def test_every_import_of_a_module_names_a_hashed_file_that_is_there(collected: Path) -> None:
+def test_every_import_of_a_module_names_a_hashed_file_that_is_there(collected_files: Path) -> None:
     found = 0
-    for module in modules(collected):
+    for module in modules(collected_files):
         for match in IMPORTED.finditer(module.read_text()):
             target = match[1] or match[2]
             assert HASHED.search(target), f"{module.name} imports {target}"
@@ -44,17 +25,19 @@ def test_every_import_of_a_module_names_a_hashed_file_that_is_there(collected: P
     assert found > 50
 
 
-def test_a_type_in_a_comment_is_no_import(collected: Path) -> None:
+def test_a_type_in_a_comment_is_no_import(collected_files: Path) -> None:
     typed = [
-        module for module in modules(collected) if re.search(r'import\("\./types\.js"\)\.[A-Z]', module.read_text())
+        module
+        for module in modules(collected_files)
+        if re.search(r'import\("\./types\.js"\)\.[A-Z]', module.read_text())
     ]
     assert typed != []
 
 
-def test_only_what_pages_load_of_the_libraries_is_published(collected: Path) -> None:
+def test_only_what_pages_load_of_the_libraries_is_published(collected_files: Path) -> None:
     published = {
-        path.parts[path.parts.index("node_modules") + 1] for path in (collected / "node_modules").rglob("*.*js")
+        path.parts[path.parts.index("node_modules") + 1] for path in (collected_files / "node_modules").rglob("*.*js")
     }
     assert published == {"idb", "maplibre-gl", "uplot"}
-    total = sum(path.stat().st_size for path in (collected / "node_modules").rglob("*"))
+    total = sum(path.stat().st_size for path in (collected_files / "node_modules").rglob("*"))
     assert total < 6_000_000

@@ -2,12 +2,10 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.staticfiles.storage import staticfiles_storage
-from django.core.management import call_command
 from django.test import Client
 
 from drivers import pages
@@ -16,15 +14,14 @@ PLAIN = "django.contrib.staticfiles.storage.StaticFilesStorage"
 
 
 @pytest.fixture(params=["hashed", "plain"])
-def files(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> str:
+def files(request: pytest.FixtureRequest, settings: Any) -> str:
     """How static files are named."""
     if request.param == "plain":
         settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": PLAIN}}
     else:
-        settings.STATIC_ROOT = str(tmp_path)
+        settings.STATIC_ROOT = str(request.getfixturevalue("collected_files"))
         # A storage made before knows the other place.
         settings.STORAGES = {**settings.STORAGES}
-        call_command("collectstatic", interactive=False, verbosity=0)
     pages._looked_up.cache_clear()
     return str(request.param)
 
