@@ -51,13 +51,15 @@ def throw_everybody_out() -> None:
         )
 
 
-def test_sweeps_come_back_with_the_database(tmp_path: Path) -> None:
+def test_it_starts_and_comes_back_with_the_database(tmp_path: Path) -> None:
     with rig.worker(tmp_path / "worker.log") as worker:
+        with closed_database():
+            wait_until(lambda: waiting_lines(worker), seconds=START_WITHIN, what="waiting")
         both_seats_taken()
-        swept = rig.heartbeat().active_at
+        swept, said = rig.heartbeat().active_at, waiting_lines(worker)
         sweepers = worker.cluster("sweeps")
         with closed_database():
-            wait_until(lambda: b"Waiting for the database" in worker.log.read_bytes(), seconds=10, what="noticed")
+            wait_until(lambda: waiting_lines(worker) > said, seconds=10, what="noticed")
             wait_until(lambda: not rig.active(), seconds=10, what="nobody sweeps")
 
         sweeping_again_within(BACK_WITHIN)
@@ -66,26 +68,16 @@ def test_sweeps_come_back_with_the_database(tmp_path: Path) -> None:
         assert {rig.active(), rig.standby()} <= sweepers, "no process had to be restarted for that"
 
 
+def waiting_lines(worker: rig.Worker) -> int:
+    return worker.log.read_bytes().count(b"Waiting for the database")
+
+
 def test_it_waits_for_the_database_at_start_and_stops_while_waiting(tmp_path: Path) -> None:
     with closed_database(), rig.worker(tmp_path / "worker.log") as worker:
-        wait_until(lambda: b"Waiting for the database" in worker.log.read_bytes(), seconds=START_WITHIN, what="waiting")
+        wait_until(lambda: waiting_lines(worker), seconds=START_WITHIN, what="waiting")
 
         assert worker.stop() == 0
         assert worker.left_over() == set()
-
-
-def test_it_starts_when_the_database_is_there(tmp_path: Path) -> None:
-    with closed_database():
-        waiting = rig.Worker(tmp_path / "worker.log")
-        try:
-            wait_until(lambda: b"Waiting for" in waiting.log.read_bytes(), seconds=START_WITHIN, what="waiting")
-        except BaseException:
-            waiting.end()
-            raise
-    try:
-        both_seats_taken()
-    finally:
-        waiting.end()
 
 
 def test_a_redis_that_hangs_does_not_hold_up_the_sweeps(tmp_path: Path) -> None:
