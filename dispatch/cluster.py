@@ -1,4 +1,8 @@
-"""One django-q2 cluster as a child process group: start it, watch it, end it to the last process."""
+"""One django-q2 cluster as a child process group: start it, watch it, end it to the last process.
+
+A new Python needs seconds to import the application, and those seconds nobody sweeps. So a cluster that is missed at once
+keeps a *spare*: a process that has imported everything, has opened nothing, and waits for its first line of input to begin.
+"""
 
 import logging
 import os
@@ -12,6 +16,8 @@ from django.conf import settings
 
 logger = logging.getLogger("baton.worker")
 
+#: The spare is made when its cluster has run for so long: the start itself has the machine for itself.
+SPARE_AFTER_SECONDS = 10.0
 #: A cluster that lasted so long was fine; its next restart is not held back.
 STEADY_SECONDS = 60.0
 #: Between restarts of one that does not last: half a second, doubled up to this.
@@ -21,8 +27,10 @@ LONGEST_BACKOFF_SECONDS = 30.0
 class Cluster:
     """`manage.py worker --only NAME` and everything it forks, in a process group of its own."""
 
-    def __init__(self, name: str, *, finish_tasks: bool, stop_seconds: float) -> None:
+    def __init__(self, name: str, *, finish_tasks: bool, stop_seconds: float, keeps_spare: bool = False) -> None:
         self.name = name
+        self._keeps_spare = keeps_spare
+        self._spare: subprocess.Popen[bytes] | None = None
         #: Stopping waits for the tasks that run (True), or tells them to stop by SIGTERM (False).
         self._finish_tasks = finish_tasks
         self._stop_seconds = stop_seconds
@@ -50,6 +58,26 @@ class Cluster:
         return self._process is None and time.monotonic() >= self._not_before
 
     def start(self) -> None:
+        """Let the spare begin, or a new process if there is none."""
+        process, self._spare = self._spare, None
+        if process is None or process.poll() is not None:
+            process = self._spawn()
+        assert process.stdin is not None  # noqa: S101 - a pipe, see _spawn
+        # Whatever froze the others may have frozen it too.
+        process.send_signal(signal.SIGCONT)
+        with suppress(BrokenPipeError), process.stdin as told:
+            told.write(b"begin\n")
+        self._process = process
+        self._started = time.monotonic()
+
+    def keep_spare(self) -> None:
+        """Make a spare if there should be one and is none."""
+        if not self._keeps_spare or self.age < SPARE_AFTER_SECONDS:
+            return
+        if self._spare is None or self._spare.poll() is not None:
+            self._spare = self._spawn()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         environment = os.environ | {
             "Q_CLUSTER_NAME": self.name,
             # It forks, and forks must not share a pool's connections.
@@ -58,10 +86,9 @@ class Cluster:
             "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", "config.settings"),
         }
         command = [sys.executable, "-m", "django", "worker", "--only", self.name, "--child-of", str(os.getpid())]
-        self._process = subprocess.Popen(  # noqa: S603 - our own command line
-            command, cwd=settings.BASE_DIR, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
+        return subprocess.Popen(  # noqa: S603 - our own command line
+            command, cwd=settings.BASE_DIR, env=environment, stdin=subprocess.PIPE, start_new_session=True
         )
-        self._started = time.monotonic()
 
     def has_exited(self) -> bool:
         """Its first process has ended by itself. It is left unreaped, so that its group's number stays ours."""
@@ -85,6 +112,10 @@ class Cluster:
 
     def stop(self) -> None:
         """End it in peace, at the latest after `stop_seconds` by force."""
+        if self._spare is not None:
+            self._spare.kill()
+            self._spare.wait()
+            self._spare = None
         if self._process is None:
             return
         if self._finish_tasks:

@@ -54,7 +54,7 @@ class Supervisor:
     def __init__(self) -> None:
         # A step of the sweeps is one transaction, and a run ends after the step it is in (dispatch/sweeps.py); a job is
         # given the time to finish.
-        self.sweeps = Cluster("sweeps", finish_tasks=False, stop_seconds=4.0)
+        self.sweeps = Cluster("sweeps", finish_tasks=False, stop_seconds=4.0, keeps_spare=True)
         self.jobs = Cluster("jobs", finish_tasks=True, stop_seconds=10.0)
         self._stopping = False
         self._interruptible = False
@@ -105,6 +105,7 @@ class Supervisor:
             self._judge_jobs(jobs_stuck_for)
             self._start()
             self._ask_for_standby(ages)
+            self.sweeps.keep_spare()
         except DatabaseFault as error:
             connection.close()
             self._wait(f"the database: {str(error).strip().splitlines()[0]}")

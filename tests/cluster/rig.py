@@ -74,11 +74,18 @@ class Worker:
         return family
 
     def cluster(self, name: str) -> set[int]:
-        """Every process of one of the two clusters: its first one, the sentinel and what that started."""
-        first = {pid for pid in children(self.pid) if f"--only\0{name}\0".encode() in command_line(pid)}
+        """Every process of one of the two clusters: its first one, the sentinel and what that started. Not the spare."""
+        first = {pid for pid in self._first_ones(name) if children(pid)}
         for _ in range(3):
             first |= {child for pid in first for child in children(pid)}
         return first
+
+    def spare(self, name: str) -> int:
+        """The process that waits to begin; 0 while there is none."""
+        return next((pid for pid in self._first_ones(name) if not children(pid)), 0)
+
+    def _first_ones(self, name: str) -> set[int]:
+        return {pid for pid in children(self.pid) if f"--only\0{name}\0".encode() in command_line(pid)}
 
     def sentinel(self, name: str) -> int:
         """The process that starts the others and watches them; 0 while there is none."""

@@ -114,6 +114,12 @@ class Planned:
             left += node.get("Plans", [])
         return found
 
+    def read_whole(self) -> dict[str, int]:
+        """Tables that were read from end to end, and how many rows that was. Months without any row may be."""
+        whole = [node for node in self.nodes() if node["Node Type"] == "Seq Scan"]
+        rows = {node["Relation Name"]: node["Actual Rows"] + node.get("Rows Removed by Filter", 0) for node in whole}
+        return {name: count for name, count in rows.items() if count}
+
     def scans(self, table: str) -> set[str]:
         return {node["Node Type"] for node in self.nodes() if node.get("Relation Name") == table}
 
@@ -150,7 +156,7 @@ def test_the_policies_use_the_indexes_and_a_sync_takes_less_than_five_millisecon
     for run, rows in runs:
         assert rows == len(sync.offers) + len(sync.active)
         assert run.roles == {"baton_driver"}
-        assert not [node for node in run.nodes() if node["Node Type"] == "Seq Scan"]
+        assert run.read_whole() == {}
         assert run.scans("orders_order")
         assert run.scans("orders_order") <= INDEX_SCANS
         assert run.scans("dispatch_offer") <= INDEX_SCANS

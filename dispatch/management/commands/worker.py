@@ -1,10 +1,11 @@
 import os
+import sys
 from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from dispatch import lifeline
+from dispatch import lifeline, matching
 from dispatch.supervisor import Supervisor
 
 
@@ -29,4 +30,17 @@ class Command(BaseCommand):
             raise CommandError(f"Set Q_CLUSTER_NAME={only} in the environment.")
         if child_of is not None:
             lifeline.die_with(child_of)
+            if only == "sweeps":
+                # The slowest import; its workers are forks and have it then.
+                matching.solver()
+            if not wait_to_begin():
+                return
         call_command("qcluster")
+
+
+def wait_to_begin() -> bool:
+    """Until the parent (dispatch/cluster.py) says so by a line of input; False if it ended instead."""
+    is_told = bool(sys.stdin.buffer.readline())
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), sys.stdin.fileno())
+    return is_told
