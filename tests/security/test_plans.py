@@ -115,10 +115,10 @@ class Planned:
         return found
 
     def read_whole(self) -> dict[str, int]:
-        """Tables that were read from end to end, and how many rows that was. Months without any row may be."""
+        """Tables that were read from end to end, and how many rows that was. A month with hardly a row may be."""
         whole = [node for node in self.nodes() if node["Node Type"] == "Seq Scan"]
         rows = {node["Relation Name"]: node["Actual Rows"] + node.get("Rows Removed by Filter", 0) for node in whole}
-        return {name: count for name, count in rows.items() if count}
+        return {name: count for name, count in rows.items() if count > 50}
 
     def scans(self, table: str) -> set[str]:
         return {node["Node Type"] for node in self.nodes() if node.get("Relation Name") == table}
