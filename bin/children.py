@@ -62,13 +62,22 @@ class Child:
     """`listens`: the port whose listening socket is ours and is handed down, so that a successor can share it."""
 
     def __init__(
-        self, name: str, command: Callable[[int], list[str]], *, port: int = 0, listens: int = 0, **environment: str
+        self,
+        name: str,
+        command: Callable[[int], list[str]],
+        *,
+        port: int = 0,
+        listens: int = 0,
+        has_heirs: bool = False,
+        **environment: str,
     ) -> None:
         self.name = name
         self.command = command
         #: Where it must answer before the stack is ready, apart from the address that everybody knows.
         self.port = port
         self.listens = listens
+        #: A second one can be started beside it that takes over when it is ready.
+        self.has_heirs = has_heirs or bool(listens)
         self.environment = {"BATON_PROCESS_NAME": f"baton-{name}", **environment}
         self.process: subprocess.Popen[bytes] | None = None
         self.listener: socket.socket | None = None

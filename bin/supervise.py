@@ -8,7 +8,7 @@ Files in .local/run, all that bin/service and bin/down need:
   NAME.pid      "PID START@BOOT" of a living child, and of the supervisor itself
   NAME.stopped  asked for by `bin/service stop NAME`: the child, postgres or redis is ended and stays so until the file goes
   NAME.restart  asked for by `bin/service restart NAME`; removed when carried out
-  NAME.reload   asked for by `bin/service reload NAME`: a second process takes over the first one's listening socket;
+  NAME.reload   asked for by `bin/service reload NAME`: a second process takes over (a server: with the first one's socket);
                 removed when it has, renamed to NAME.kept when it did not come up and the first one went on
   NAME.leaving  the first one has not ended yet
   ready         the web server has answered; `failed` says why it never will
@@ -51,7 +51,7 @@ class Supervisor:
         self.started_services: list[str] = options.started_services.split()
         self.children = [
             *servers(self.port, environment, web=options.web, ws=options.ws),
-            Child("worker", manage("worker")),
+            Child("worker", manage("worker"), has_heirs=True),
         ]
         if options.demo:
             self.children.append(Child("demo", manage("demo")))
@@ -75,7 +75,7 @@ class Supervisor:
         child.see_off()
         stopped = child.file("stopped").exists()
         restart, reload = child.file("restart"), child.file("reload")
-        if reload.exists() and not child.listens:
+        if reload.exists() and not child.has_heirs:
             # Two of them would be one too many: it ends, and begins anew.
             reload.rename(restart)
         if child.process and child.process.poll() is None:

@@ -38,10 +38,12 @@ MENU: dict[str, list[tuple[str, str]]] = {
     ],
 }
 
-#: Pages that are no list: section → (address by name, what people call it, the permission that it takes); first of theirs.
-PAGES: dict[str, list[tuple[str, str, str]]] = {
-    "Orders": [("board", "Console", "orders.view_order")],
-    "Reports": [("shift_report", "Shift report", "dispatch.view_reportquarter")],
+#: What the console takes; the same as dispatch.selectors_access.BOARD_PERMISSIONS, which is read after the models.
+CONSOLE: tuple[str, ...] = ("orders.view_order", "drivers.view_driver")
+#: Pages that are no list: section → (address by name, what people call it, the permissions that it takes); first of theirs.
+PAGES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
+    "Orders": [("board", "Console", CONSOLE)],
+    "Reports": [("shift_report", "Shift report", ("dispatch.view_reportquarter",))],
 }
 
 
@@ -101,7 +103,7 @@ class BatonAdminSite(AdminSite):
         return {**super().each_context(request), "second_factor_offered": is_offered()}
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        console = reverse("board") if request.user.has_perm("orders.view_order") else ""
+        console = reverse("board") if request.user.has_perms(CONSOLE) else ""
         return super().index(request, {**(extra_context or {}), "tiles": _tiles(request), "console": console})
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
@@ -112,7 +114,7 @@ class BatonAdminSite(AdminSite):
         models = {f"{app['app_label']}.{model['object_name']}": model for app in apps for model in app["models"]}
         sections = []
         for name, entries in MENU.items():
-            listed = [_page(*page[:2]) for page in PAGES.get(name, ()) if request.user.has_perm(page[2])]
+            listed = [_page(*page[:2]) for page in PAGES.get(name, ()) if request.user.has_perms(page[2])]
             listed += [{**models.pop(key), "name": called} for key, called in entries if key in models]
             if listed:
                 # The section's own link is its first list.

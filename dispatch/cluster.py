@@ -70,20 +70,29 @@ class Cluster:
         self._process = process
         self._started = time.monotonic()
 
+    def prepare(self, *, ready_file: str) -> None:
+        """Make the spare before there is a cluster; it makes `ready_file` when it only waits to begin."""
+        self._spare = self._spawn(BATON_READY_FILE=ready_file)
+
+    @property
+    def has_spare(self) -> bool:
+        return self._spare is not None and self._spare.poll() is None
+
     def keep_spare(self) -> None:
         """Make a spare if there should be one and is none."""
         if not self._keeps_spare or self.age < SPARE_AFTER_SECONDS:
             return
-        if self._spare is None or self._spare.poll() is not None:
+        if not self.has_spare:
             self._spare = self._spawn()
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self, **more: str) -> subprocess.Popen[bytes]:
         environment = os.environ | {
             "Q_CLUSTER_NAME": self.name,
             # It forks, and forks must not share a pool's connections.
             "BATON_DATABASE_CONNECTIONS": "persistent",
             "BATON_PROCESS_NAME": f"baton-{self.name}",
             "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", "config.settings"),
+            **more,
         }
         command = [sys.executable, "-m", "django", "worker", "--only", self.name, "--child-of", str(os.getpid())]
         return subprocess.Popen(  # noqa: S603 - our own command line

@@ -16,8 +16,8 @@ from drivers.models import DeviceToken
 from drivers.second_factor import Standing, standing
 from drivers.tickets import redeem_ticket
 
-#: Who may watch the board: staff with this permission.
-BOARD_PERMISSION = "orders.view_order"
+#: Who may watch the board: staff with both, because it shows orders and, with where they are, drivers.
+BOARD_PERMISSIONS = ("orders.view_order", "drivers.view_driver")
 
 
 def driver_by_token(*, token: str) -> tuple[int, str]:
@@ -53,7 +53,7 @@ def standing_of_devices(digests: Collection[str]) -> dict[str, bool]:
 
 
 def dispatcher_by_session(*, session_key: str) -> int:
-    """The user id of a signed-in dispatcher. Raises NotSignedIn, also for people without the permission."""
+    """The user id of a signed-in dispatcher. Raises NotSignedIn, also for people without the permissions."""
     return watcher_by_session(session_key=session_key)[0]
 
 
@@ -63,7 +63,7 @@ def watcher_by_session(*, session_key: str) -> tuple[int, str]:
     # All that get_user looks at is the session: the same checks as for a page of the admin.
     session = sessions.SessionStore(session_key)
     user: Any = get_user(SimpleNamespace(session=session))  # type: ignore[arg-type]
-    if not (user.is_active and user.is_staff and user.has_perm(BOARD_PERMISSION)):
+    if not (user.is_active and user.is_staff and user.has_perms(BOARD_PERMISSIONS)):
         raise NotSignedIn
     if standing(user_id=user.pk, session=session) is not Standing.GOOD:
         raise NotSignedIn

@@ -9,10 +9,12 @@ transactions.
 
 import logging
 import math
+import os
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from django.conf import settings
@@ -68,14 +70,16 @@ class Supervisor:
         self._awake_since = self._round_ended = time.monotonic()
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT. Leaves no process behind, even when it is killed itself (dispatch/lifeline.py)."""
+        """Until SIGTERM or SIGINT, or SIGUSR1 when a successor takes over. Leaves no process behind, even when it is killed
+        itself (dispatch/lifeline.py)."""
         lifeline.adopt_orphans()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
             # `nohup` and the like asked for it to be ignored.
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._stop)
         logger.info("Starting.")
         try:
+            self._wait_for_turn()
             while not self._stopping:
                 self._round()
                 time.sleep(WATCH_SECONDS)
@@ -86,6 +90,19 @@ class Supervisor:
             self.sweeps.stop()
             self.jobs.stop()
             logger.info("Stopped.")
+
+    def _wait_for_turn(self) -> None:
+        """As the successor of a worker that still works (bin/children.py): get everything imported, say so by making
+        BATON_READY_FILE, and begin when it is removed, which is when the other one is told to end."""
+        name = os.environ.pop("BATON_READY_FILE", "")
+        if not name:
+            return
+        self.sweeps.prepare(ready_file=name)
+        for is_there in (True, False):
+            while Path(name).exists() != is_there and not self._stopping:
+                if not self.sweeps.has_spare:
+                    raise SystemExit("It did not come up.")
+                time.sleep(0.05)
 
     def _round(self) -> None:
         """Look at everything once and put right what is wrong."""

@@ -16,6 +16,8 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.views.decorators.csrf import ensure_csrf_cookie
 
+from dispatch.selectors_access import BOARD_PERMISSIONS
+
 #: What a button on the console takes, by the name that the page's scripts know it by.
 ABILITIES: Final = {
     "assign": "orders.dispatch_order",
@@ -38,9 +40,9 @@ STYLES: Final = "node_modules/maplibre-gl/dist/maplibre-gl.css"
 
 @ensure_csrf_cookie
 def page(request: HttpRequest) -> HttpResponseBase:
-    """The console, for staff who may see orders. The content security policy lets the map fetch from its own address and,
-    if one is configured, from the tiles'."""
-    if not request.user.has_perm("orders.view_order"):
+    """The console, for staff who may see orders and drivers. The content security policy lets the map fetch from its own
+    address and, if one is configured, from the tiles'."""
+    if not request.user.has_perms(BOARD_PERMISSIONS):
         raise PermissionDenied
     return csp_update(_map_sources())(_render)(request)
 

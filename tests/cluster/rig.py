@@ -95,6 +95,10 @@ class Worker:
         """As an operator would; returns the exit status."""
         self.family()
         self._process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Its exit status, when it has ended."""
         return self._process.wait(timeout=30)
 
     def kill(self) -> None:

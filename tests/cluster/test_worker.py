@@ -93,6 +93,24 @@ def test_back_after_the_whole_cluster_is_killed_or_freezes(worker: rig.Worker) -
         assert spare in worker.cluster("sweeps")
 
 
+def test_a_successor_takes_over_when_it_is_ready(worker: rig.Worker, tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    with rig.worker(tmp_path / "successor.log", BATON_READY_FILE=str(ready)) as successor:
+        wait_until(ready.exists, seconds=START_WITHIN, what="the successor is ready")
+        former = {rig.active(), rig.standby()}
+        assert former <= worker.family(), "until it is told to, it does nothing"
+
+        # What bin/children.py does.
+        os.kill(worker.pid, signal.SIGUSR1)
+        ready.unlink()
+
+        sweeping_again_within(5)
+        both_seats_taken()
+        assert {rig.active(), rig.standby()} <= successor.cluster("sweeps")
+        assert worker.wait() == 0
+        assert worker.left_over() == set()
+
+
 def on_the_second() -> None:
     alice = cast.driver("alice", at=cast.FERRY_BUILDING)
     soon = database_now() + timedelta(seconds=1.3)

@@ -1,5 +1,6 @@
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from django.core.management import call_command
@@ -40,6 +41,8 @@ class Command(BaseCommand):
 
 def wait_to_begin() -> bool:
     """Until the parent (dispatch/cluster.py) says so by a line of input; False if it ended instead."""
+    if ready_file := os.environ.pop("BATON_READY_FILE", ""):
+        Path(ready_file).touch()
     is_told = bool(sys.stdin.buffer.readline())
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), sys.stdin.fileno())

@@ -160,7 +160,7 @@ def test_the_customer_is_shown_on_request_and_the_look_is_on_record(open_board: 
 
 def test_without_a_permission_there_is_no_button_and_no_key(open_board: Open, console: Any) -> None:
     onlooker = User.objects.create_user("otto", is_staff=True)
-    onlooker.user_permissions.add(Permission.objects.get(codename="view_order"))
+    onlooker.user_permissions.set(Permission.objects.filter(codename__in=["view_order", "view_driver"]))
     cast.driver("alice", at=cast.FERRY_BUILDING)
     cast.order(reference="A-1")
     page = open_board(onlooker)

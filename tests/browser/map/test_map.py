@@ -293,7 +293,7 @@ def test_everything_on_the_map_can_be_reached_by_the_keyboard(
 
 def test_somebody_who_may_not_assign_is_shown_no_way_to(open_map: Open, chosen: Order, alice: Any) -> None:
     watcher = User.objects.create_user("wanda", is_staff=True)
-    watcher.user_permissions.add(Permission.objects.get(codename="view_order"))
+    watcher.user_permissions.set(Permission.objects.filter(codename__in=["view_order", "view_driver"]))
     page = open_map(user=watcher)
     with_order(page, chosen, alice)
 

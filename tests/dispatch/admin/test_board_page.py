@@ -8,6 +8,8 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from config import admin_site
+from dispatch.selectors_access import BOARD_PERMISSIONS
 from tests import staff
 
 pytestmark = pytest.mark.django_db
@@ -72,6 +74,17 @@ def test_configured_tiles_open_the_policy_for_their_origin_alone(dispatcher: Cli
     assert policy(dispatcher)["img-src"] == "'self' data: blob: https://*.tiles.example"
     assert policy(dispatcher)["worker-src"] == "'self'"
     assert settings_of(dispatcher)["center"] == [-122.39, 37.79]
+
+
+@pytest.mark.parametrize("only", ["view_order", "view_driver"])
+def test_whoever_may_not_see_both_orders_and_drivers_has_no_console(only: str) -> None:
+    eric = User.objects.create_user("eric", is_staff=True)
+    eric.user_permissions.set([Permission.objects.get(codename=only)])
+    client = staff.signed_in(eric)
+
+    assert admin_site.CONSOLE == BOARD_PERMISSIONS
+    assert client.get("/admin/board/").status_code == 403
+    assert "/admin/board/" not in client.get("/admin/").content.decode()
 
 
 def test_the_front_page_leads_to_the_console(dispatcher: Client) -> None:

@@ -54,7 +54,7 @@ SUPERVISOR = DISPATCHER | {
 }
 PAGES = {
     "": DISPATCHER,
-    "board/": {"orders.view_order"},
+    "board/": {"orders.view_order", "drivers.view_driver"},
     "report/": {"dispatch.view_reportquarter"},
     "orders/savedplace/": {"orders.view_savedplace"},
     "orders/savedplace/add/": {"orders.add_savedplace"},

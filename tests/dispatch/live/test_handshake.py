@@ -79,11 +79,13 @@ def test_a_dispatcher_cannot_use_the_drivers_door_nor_a_driver_the_dispatchers(
     assert code_of(refusal(lambda: open_board(server, alice.user))) == (403, "not_authenticated")
 
 
-def test_staff_need_the_permission_to_see_orders(server: Server, clients: list[Client]) -> None:
+def test_staff_need_the_permissions_to_see_orders_and_drivers(server: Server, clients: list[Client]) -> None:
     clerk = User.objects.create_user("clerk", password=cast.PASSWORD, is_staff=True)
     assert code_of(refusal(lambda: open_board(server, clerk))) == (403, "not_authenticated")
 
     clerk.user_permissions.add(Permission.objects.get(codename="view_order"))
+    assert code_of(refusal(lambda: open_board(server, User.objects.get(pk=clerk.pk)))) == (403, "not_authenticated")
+    clerk.user_permissions.add(Permission.objects.get(codename="view_driver"))
 
     client = open_board(server, User.objects.get(pk=clerk.pk))
     clients.append(client)
