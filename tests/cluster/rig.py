@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,6 +85,13 @@ class Worker:
         """The process that waits to begin; 0 while there is none."""
         return next((pid for pid in self._first_ones(name) if not children(pid)), 0)
 
+    def waiting_spare(self, name: str) -> int:
+        """The spare, if it has imported everything and only waits: it has used no processor for half a second."""
+        spare = self.spare(name)
+        before = processor_time(spare)
+        time.sleep(0.5)
+        return spare if spare and processor_time(spare) == before else 0
+
     def _first_ones(self, name: str) -> set[int]:
         return {pid for pid in children(self.pid) if f"--only\0{name}\0".encode() in command_line(pid)}
 
@@ -118,6 +126,13 @@ class Worker:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not self.left_over(), seconds=10, what="every process of the worker is gone")
+
+
+def processor_time(pid: int) -> str:
+    """What a process has used of the processors, in the system's own words; empty if there is none."""
+    with contextlib.suppress(OSError):
+        return " ".join(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[11:13])
+    return ""
 
 
 def command_line(pid: int) -> bytes:

@@ -82,8 +82,7 @@ def test_back_after_losing_both_sweepers_or_what_started_them(worker: rig.Worker
 
 def test_back_after_the_whole_cluster_is_killed_or_freezes(worker: rig.Worker) -> None:
     for blow in (signal.SIGKILL, signal.SIGSTOP):
-        wait_until(lambda: worker.spare("sweeps"), seconds=START_WITHIN, what="a spare waits")
-        spare = worker.spare("sweeps")
+        spare = wait_until(lambda: worker.waiting_spare("sweeps"), seconds=START_WITHIN, what="a spare waits")
         for pid in worker.cluster("sweeps") | {spare}:
             # A spare that is frozen as well is woken; killed, it could not be.
             if blow == signal.SIGSTOP or pid != spare:

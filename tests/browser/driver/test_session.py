@@ -122,3 +122,38 @@ def test_nothing_of_the_customer_stays_on_a_phone_that_is_signed_out(
     )
     assert "Carol" not in stored
     assert "Ferry" not in stored
+
+
+def test_the_screen_stays_on_while_on_duty(phone: Phone) -> None:
+    cast.driver("alice", is_online=False)
+    # The browser's own locks, kept so that one can be taken away as a browser does when the page is hidden.
+    phone.page.evaluate(
+        """() => {
+            window.given = [];
+            const ask = navigator.wakeLock.request.bind(navigator.wakeLock);
+            navigator.wakeLock.request = async (kind) => {
+                const lock = await ask(kind);
+                window.given.push(lock);
+                return lock;
+            };
+        }"""
+    )
+
+    def screen() -> str:
+        said: str = phone.page.evaluate("async () => (await window.app.measure()).wakeLock")
+        return said
+
+    phone.sign_in("alice", cast.PASSWORD)
+    assert screen() == "released"
+
+    phone.go_on_duty()
+    wait_for(lambda: screen() == "held", "the screen stays on")
+
+    phone.page.evaluate("window.given[0].release()")
+    wait_for(lambda: screen() == "released", "the browser took the lock")
+    phone.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    wait_for(lambda: screen() == "held", "asked again when the page is back")
+
+    phone.go_off_duty()
+    wait_for(lambda: screen() == "released", "the screen may go dark")
+    assert phone.page.evaluate("window.given.map((lock) => lock.released)") == [True, True]
