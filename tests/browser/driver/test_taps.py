@@ -305,7 +305,7 @@ def test_an_answer_that_one_tab_could_not_write_down_reaches_the_other_as_soon_a
     other.sees(lambda state: state["offers"], "the same offer")
     on_duty.page.evaluate(FULL_SCRIPT.replace("REFUSE", FULL["full"]))
     # This one keeps the tap and never gets a turn to send it.
-    other.page.evaluate("navigator.locks.request = () => new Promise(() => {})")
+    other.page.evaluate("() => { navigator.locks.request = () => new Promise(() => {}); }")
     other.do("accept", str(offered.pk))
     on_duty.sees(lambda state: statuses(state) == ["assigned"], "accepted by the tab without room")
     assert [act["kind"] for act in other.state["waiting"]] == ["accept"]
