@@ -140,8 +140,7 @@ def test_the_screen_stays_on_while_on_duty(phone: Phone) -> None:
     )
 
     def screen() -> str:
-        said: str = phone.page.evaluate("async () => (await window.app.measure()).wakeLock")
-        return said
+        return str(phone.do("measure")["wakeLock"])
 
     phone.sign_in("alice", cast.PASSWORD)
     assert screen() == "released"
