@@ -175,6 +175,17 @@ def standby() -> int:
     return row.standby_pid or 0 if row.standby_at and row.standby_at > recently else 0
 
 
+def seats() -> tuple[int, int] | None:
+    """The pids of whoever sweeps and whoever stands by, if there are two, of one look at the same row."""
+    row = heartbeat()
+    recently = database_now() - timedelta(seconds=2)
+    if not (row.active_at and row.standby_at and min(row.active_at, row.standby_at) > recently):
+        return None
+    assert row.active_pid
+    assert row.standby_pid
+    return (row.active_pid, row.standby_pid) if row.active_pid != row.standby_pid else None
+
+
 def swept_after(moment: datetime) -> bool:
     """A whole tick has been done that began later."""
     at = heartbeat().active_at

@@ -31,12 +31,11 @@ def worker(tmp_path: Path) -> Iterator[rig.Worker]:
         yield started
 
 
-def both_seats_taken() -> None:
-    wait_until(
-        lambda: rig.active() and rig.standby() and rig.active() != rig.standby(),
-        seconds=START_WITHIN,
-        what="one sweeps and one stands by",
-    )
+def both_seats_taken() -> tuple[int, int]:
+    """Who sweeps and who stands by."""
+    seats = wait_until(rig.seats, seconds=START_WITHIN, what="one sweeps and one stands by")
+    assert seats
+    return seats
 
 
 def sweeping_again_within(seconds: float) -> None:
@@ -67,8 +66,8 @@ def test_on_the_second_and_whoever_is_lost_is_replaced_without_a_restart(worker:
 
 
 def test_back_after_losing_both_sweepers_or_what_started_them(worker: rig.Worker) -> None:
-    os.kill(rig.standby(), signal.SIGKILL)
-    os.kill(rig.active(), signal.SIGKILL)
+    for pid in both_seats_taken():
+        os.kill(pid, signal.SIGKILL)
     sweeping_again_within(BACK_WITHIN)
     both_seats_taken()
 
@@ -96,16 +95,14 @@ def test_a_successor_takes_over_when_it_is_ready(worker: rig.Worker, tmp_path: P
     ready = tmp_path / "ready"
     with rig.worker(tmp_path / "successor.log", BATON_READY_FILE=str(ready)) as successor:
         wait_until(ready.exists, seconds=START_WITHIN, what="the successor is ready")
-        former = {rig.active(), rig.standby()}
-        assert former <= worker.family(), "until it is told to, it does nothing"
+        assert set(both_seats_taken()) <= worker.family(), "until it is told to, it does nothing"
 
         # What bin/children.py does.
         os.kill(worker.pid, signal.SIGUSR1)
         ready.unlink()
 
         sweeping_again_within(5)
-        both_seats_taken()
-        assert {rig.active(), rig.standby()} <= successor.cluster("sweeps")
+        assert set(both_seats_taken()) <= successor.cluster("sweeps")
         assert worker.wait() == 0
         assert worker.left_over() == set()
 
@@ -124,17 +121,16 @@ def on_the_second() -> None:
 
 
 def the_active_one_is_killed() -> None:
-    killed = rig.active()
+    killed, _ = both_seats_taken()
 
     os.kill(killed, signal.SIGKILL)
 
     sweeping_again_within(3)
-    both_seats_taken()
-    assert killed not in {rig.active(), rig.standby()}
+    assert killed not in both_seats_taken()
 
 
 def the_active_one_freezes() -> None:
-    frozen, standing_by = rig.active(), rig.standby()
+    frozen, standing_by = both_seats_taken()
 
     os.kill(frozen, signal.SIGSTOP)
 
@@ -148,12 +144,12 @@ def the_active_one_freezes() -> None:
 def all_but_the_sweepers_are_killed(worker: rig.Worker) -> None:
     """The pusher and the monitor among them; the sentinel starts new ones, and nobody notices."""
     sentinel = worker.sentinel("sweeps")
-    sweepers = {rig.active(), rig.standby()}
+    sweepers = set(both_seats_taken())
     for pid in rig.children(sentinel) - sweepers:
         os.kill(pid, signal.SIGKILL)
 
     sweeping_again_within(2)
-    assert {rig.active(), rig.standby()} == sweepers
+    assert set(both_seats_taken()) == sweepers
 
 
 def test_killing_idle_workers_does_not_wedge_the_jobs_for_good(tmp_path: Path) -> None:

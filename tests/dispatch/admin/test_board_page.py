@@ -47,7 +47,7 @@ def test_the_page_tells_its_scripts_who_asks_and_where_things_are(dispatcher: Cl
 
 def test_a_member_of_staff_is_told_only_of_what_they_may_do(dispatcher: Client) -> None:
     onlooker = User.objects.create_user("otto", is_staff=True)
-    onlooker.user_permissions.add(Permission.objects.get(codename="view_order"))
+    onlooker.user_permissions.set(Permission.objects.filter(codename__in=["view_order", "view_driver"]))
 
     assert set(settings_of(staff.signed_in(onlooker))["can"].values()) == {False}
     assert settings_of(dispatcher)["can"] == {
