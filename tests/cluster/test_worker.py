@@ -101,7 +101,7 @@ def test_a_successor_takes_over_when_it_is_ready(worker: rig.Worker, tmp_path: P
         os.kill(worker.pid, signal.SIGUSR1)
         ready.unlink()
 
-        sweeping_again_within(5)
+        sweeping_again_within(BACK_WITHIN)
         assert set(both_seats_taken()) <= successor.cluster("sweeps")
         assert worker.wait() == 0
         assert worker.left_over() == set()
