@@ -10,10 +10,10 @@ two take turns, each turn in random order, and medians are compared.
 
 import os
 import random
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from statistics import median
 from typing import Any
@@ -44,19 +44,19 @@ SYSTEM = actors.dispatcher(0, "benchmark")
 BAR = 1.15
 
 
-@contextmanager
-def open_to_all(driver_id: int) -> Iterator[Any]:
-    """What `as_driver` would be without row level security: nothing."""
-    yield None
+#: What is put in place of what, without.
+Bare = tuple[str, Any]
 
 
-def open_sync() -> str:
-    """A copy of `baton_driver_sync` for this session that stays the application's own role: the same query, kept plan and
-    all, with the application's policy, which lets everything through. Returns the statement that asks it."""
+def without_policies(name: str) -> Bare:
+    """The statement `selectors.name` asks, of a copy of its function, for this session, that stays the application's own
+    role: the same query, kept plan and all, with the application's policy, which lets everything through."""
+    statement: str = getattr(selectors, name)
+    (function,) = re.findall(r"baton_\w+", statement)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_get_functiondef('baton_driver_sync'::regproc)")
+        cursor.execute("SELECT pg_get_functiondef(%s::regproc)", [function])
         (guarded,) = cursor.fetchone()
-        bare = guarded.replace("public.baton_driver_sync", "pg_temp.baton_driver_sync")
+        bare = guarded.replace(f"public.{function}", f"pg_temp.{function}")
         for line in (
             " SET role TO 'none'\n",
             ", set_config('role', 'baton_driver', true)",
@@ -65,11 +65,7 @@ def open_sync() -> str:
             assert bare.count(line) == 1, guarded
             bare = bare.replace(line, "")
         cursor.execute(bare.replace("%", "%%"))
-    return selectors.SYNC_SQL.replace("baton_driver_sync", "pg_temp.baton_driver_sync")
-
-
-#: What is put in place of what, without.
-Bare = tuple[str, Any]
+    return name, statement.replace(function, f"pg_temp.{function}")
 
 
 def without(act: Callable[[], Any], bare: Bare) -> Any:
@@ -183,7 +179,7 @@ def main() -> int:
     services.go_offline(driver_id=taker.pk)
     for _ in range(20):
         selectors.sync_driver(driver_id=busy.pk)
-    opened = ("SYNC_SQL", open_sync())
+    opened = without_policies("SYNC_SQL")
     results = {
         "sync, the statement alone": in_turns(turns, statement_alone(busy.pk), opened),
         "sync, read into objects": in_turns(turns, sync_once, opened),
@@ -191,7 +187,7 @@ def main() -> int:
     }
     services.go_offline(driver_id=busy.pk)
     services.go_online(driver_id=taker.pk)
-    results["accept + its answer"] = in_turns(turns, accept_once, ("as_driver", open_to_all))
+    results["accept + its answer"] = in_turns(turns, accept_once, without_policies("ORDER_SQL"))
 
     for name, (guarded, bare) in results.items():
         report.times(f"{name}, with", [ms / 1000 for ms in guarded])

@@ -265,18 +265,20 @@ def driver_profile(*, driver_id: int) -> tuple[Driver, Presence]:
     return presence.driver, presence
 
 
-#: By hand, because the answer to every act of a driver is read by it.
 ORDERS, CONTACTS = Rows(Order), Rows(OrderContact)
-ORDER_WITH_CONTACT_SQL = f"""
-SELECT {ORDERS.columns}, {CONTACTS.columns.replace("row.", "contact.")}
-FROM orders_order AS row LEFT JOIN orders_ordercontact AS contact ON contact.order_id = row.id WHERE row.id = %s
-"""
+#: One statement with a kept plan (migration dispatch 0016), because the answer to every act of a driver is read by it.
+ORDER_SQL = "SELECT {}, {} FROM {} row".format(
+    ORDERS.columns.replace("row.", "(row.carried)."),
+    CONTACTS.columns.replace("row.", "(row.contact)."),
+    "baton_driver_order(%s, %s)",
+)
 
 
 def order_for_driver(*, driver_id: int, order_id: UUID) -> Order:
-    """One order as the driver may see it; `contact` is readable only while they hold it. NotFound if it is not theirs."""
-    with as_driver(driver_id), connection.cursor() as cursor:
-        cursor.execute(ORDER_WITH_CONTACT_SQL, [order_id])
+    """One order under the driver's own policies; `contact` is readable only while they hold it. NotFound if it is not
+    theirs."""
+    with connection.cursor() as cursor:
+        cursor.execute(ORDER_SQL, [driver_id, order_id])
         found = cursor.fetchone()
     if found is None:
         raise NotFound

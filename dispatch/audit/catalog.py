@@ -19,7 +19,12 @@ CHECKS: Final = [
 
 APPS: Final = ("drivers", "orders", "dispatch")
 
-#: How `baton_driver_sync` begins (migration dispatch 0012).
+#: Functions that read as a driver, with what they set while they run (migrations dispatch 0012 and 0016).
+AS_DRIVER: Final = {
+    "baton_driver_sync": ["role=none"],
+    "baton_driver_order": ["role=none", "plan_cache_mode=force_generic_plan"],
+}
+#: How they begin.
 BECOMES_DRIVER = """#variable_conflict use_column
 BEGIN
     PERFORM set_config('baton.driver_id', driver::text, true), set_config('role', 'baton_driver', true);
@@ -229,13 +234,12 @@ def _row_security() -> list[str]:
             partitions(),
         )
     ]
-    program = _rows("SELECT proconfig, prosrc FROM pg_proc WHERE oid = to_regproc('baton_driver_sync')")
-    if not [
-        settings
-        for settings, source in program
-        if settings == ["role=none"] and source.lstrip().startswith(BECOMES_DRIVER)
-    ]:
-        wrong.append("function baton_driver_sync is missing or does not run as baton_driver")
+    for name, settings in AS_DRIVER.items():
+        program = _rows("SELECT proconfig, prosrc FROM pg_proc WHERE oid = to_regproc(%s)", name)
+        if not [
+            source for found, source in program if found == settings and source.lstrip().startswith(BECOMES_DRIVER)
+        ]:
+            wrong.append(f"function {name} is missing or does not run as baton_driver")
     return wrong
 
 

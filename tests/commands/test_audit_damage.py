@@ -320,6 +320,17 @@ END $$
 """
 
 
+ORDER_AS_THE_APPLICATION = """
+CREATE OR REPLACE FUNCTION baton_driver_order(driver bigint, asked uuid)
+RETURNS TABLE (carried orders_order, contact orders_ordercontact)
+LANGUAGE plpgsql SET role = 'none' SET plan_cache_mode = 'force_generic_plan' AS $$
+BEGIN
+    RETURN QUERY SELECT carried, contact
+    FROM orders_order carried JOIN orders_ordercontact contact ON contact.order_id = carried.id WHERE carried.id = asked;
+END $$
+"""
+
+
 @pytest.mark.parametrize(
     ("statement", "name", "said"),
     [
@@ -382,6 +393,16 @@ END $$
             SYNC_AS_THE_APPLICATION,
             "row_security_is_on",
             "function baton_driver_sync is missing or does not run as baton_driver",
+        ),
+        (
+            "DROP FUNCTION baton_driver_order(bigint, uuid)",
+            "row_security_is_on",
+            "function baton_driver_order is missing or does not run as baton_driver",
+        ),
+        (
+            ORDER_AS_THE_APPLICATION,
+            "row_security_is_on",
+            "function baton_driver_order is missing or does not run as baton_driver",
         ),
         (
             "GRANT INSERT ON orders_order TO baton_driver",

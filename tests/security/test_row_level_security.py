@@ -217,6 +217,7 @@ PRETENCES = {
     "a block of a driver": "DO LANGUAGE plpgsql $$ BEGIN PERFORM set_config('baton.driver_id', '{other}', true); END $$",
     "the list of settings": "UPDATE pg_settings SET setting = '{other}' WHERE name = 'baton.driver_id'",
     "the application's sync": "SELECT * FROM baton_driver_sync({other})",
+    "the application's reading of an order": "SELECT * FROM baton_driver_order({other}, gen_random_uuid())",
     "as a new program": "CREATE FUNCTION pg_temp.other() RETURNS void LANGUAGE plpgsql SET role = 'none' AS $$ BEGIN END $$",
     "from another database": "SELECT * FROM dblink('', 'SELECT name FROM orders_ordercontact') AS other (name text)",
     "what statistics know": "SELECT st_estimatedextent('orders_order', 'dropoff')",
@@ -319,16 +320,41 @@ def test_the_sync_is_one_statement_and_asks_nothing_behind_the_policies_back(
         _ = offer.order.contact
 
 
-def test_the_sync_leaves_the_role_behind_even_inside_a_transaction(scene: dict[str, Order], alice: Driver) -> None:
-    selectors.sync_driver(driver_id=alice.pk)
+def test_an_order_is_one_statement_and_shows_its_driver_what_the_policies_do(
+    scene: dict[str, Order], alice: Driver, django_assert_num_queries: Any
+) -> None:
+    for name, contact in (("alices", "Carol Customer"), ("offered", None), ("delivered", None)):
+        with django_assert_num_queries(1):
+            order = selectors.order_for_driver(driver_id=alice.pk, order_id=scene[name].pk)
+            assert getattr(getattr(order, "contact", None), "name", None) == contact
+        with as_driver(alice.pk):
+            whole = Order.objects.get(pk=order.pk)
+        for column in selectors.ORDERS.names:
+            assert getattr(order, column) == getattr(whole, column), column
+
+
+READ_AS_DRIVER = {
+    "baton_driver_sync(bigint)": "baton_driver_sync(%s)",
+    "baton_driver_order(bigint, uuid)": "baton_driver_order(%s, (SELECT id FROM orders_order WHERE reference = 'alices'))",
+}
+
+
+@pytest.mark.parametrize("read", READ_AS_DRIVER.values(), ids=READ_AS_DRIVER)
+def test_what_reads_as_a_driver_leaves_the_role_behind_even_inside_a_transaction(
+    scene: dict[str, Order], alice: Driver, read: str
+) -> None:
+    assert len(rows(f"SELECT * FROM {read}", alice.pk)) > 0
     assert rows("SELECT current_user, baton_driver_id()") == [("baton_app", None)]
 
     with pytest.raises(DatabaseError), transaction.atomic():
-        rows("SELECT count(*) / 0 FROM baton_driver_sync(%s)", alice.pk)
+        rows(f"SELECT count(*) / 0 FROM {read}", alice.pk)
     assert rows("SELECT current_user, baton_driver_id()") == [("baton_app", None)]
 
 
-def test_a_drivers_own_role_cannot_ask_for_anothers_sync(scene: dict[str, Order], alice: Driver, bob: Driver) -> None:
+@pytest.mark.parametrize(("function", "read"), READ_AS_DRIVER.items(), ids=READ_AS_DRIVER)
+def test_a_drivers_own_role_cannot_read_as_another(
+    scene: dict[str, Order], alice: Driver, bob: Driver, function: str, read: str
+) -> None:
     with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic(), as_driver(alice.pk):
-        rows("SELECT * FROM baton_driver_sync(%s)", bob.pk)
-    assert rows("SELECT has_function_privilege('public', 'baton_driver_sync(bigint)', 'EXECUTE')") == [(False,)]
+        rows(f"SELECT * FROM {read}", bob.pk)
+    assert rows("SELECT has_function_privilege('public', %s, 'EXECUTE')", function) == [(False,)]
