@@ -105,11 +105,11 @@ def watch_feed(browser: Browser, url: str, user: str, seconds: float) -> float:
         page.get_by_label("User name").fill(user)
         page.get_by_label("Password", exact=True).fill(os.environ["BATON_PASSWORD"])
         page.get_by_role("button", name="Sign in").click()
-        page.locator("h1").first.wait_for(state="attached")
-        on = page.get_by_role("button", name="Go on duty")
+        on, duty = page.get_by_role("button", name="Go on duty"), page.locator(".duty")
+        on.or_(duty).first.wait_for()
         if on.count():
             on.click()
-        page.locator(".duty").wait_for()
+        duty.wait_for()
         page.evaluate("window.shifted = 0")
         until = time.monotonic() + seconds
         seen = 0
