@@ -41,6 +41,8 @@ GOALS = {
     "first paint, ms": 1500,
     "  the browser's processor time until then, ms": None,
     "all drivers on the map, ms": None,
+    "  its frame at the socket, p50 ms": None,
+    "  its frame at the socket, worst ms": None,
     "push on screen, p50 ms": 500,
     "push on screen, worst ms": 500,
     "longest task while typing, ms": 50,
@@ -91,7 +93,8 @@ window.WebSocket = class extends WebSocket {
     watched.asked ??= performance.now();
     this.addEventListener('open', () => { watched.open ??= performance.now(); });
     this.addEventListener('message', ({data}) => {
-      if (data.startsWith('{"type":"snapshot"')) watched.told ??= performance.now(); });
+      if (data.startsWith('{"type":"snapshot"')) watched.told ??= performance.now();
+      if (watched.awaited && data.includes(watched.awaited)) watched.heard ??= Date.now(); });
   }
 };
 new PerformanceObserver(list => { for (const e of list.getEntries()) watched.long.push([e.startTime, e.duration]); })
@@ -181,8 +184,10 @@ def measure(page: Page, browser: CDPSession, asked: argparse.Namespace) -> dict[
     page.wait_for_timeout(3000)
 
     pushes = [push(page) for _ in range(8)]
-    found["push on screen, p50 ms"] = statistics.median(pushes)
-    found["push on screen, worst ms"] = max(pushes)
+    found["  its frame at the socket, p50 ms"] = statistics.median(heard for _, heard in pushes)
+    found["  its frame at the socket, worst ms"] = max(heard for _, heard in pushes)
+    found["push on screen, p50 ms"] = statistics.median(shown for shown, _ in pushes)
+    found["push on screen, worst ms"] = max(shown for shown, _ in pushes)
 
     start = page.evaluate("performance.now()")
     page.locator("input[type=search], .strip input").first.click()
@@ -236,18 +241,19 @@ def tab(browser: CDPSession) -> dict[str, float]:
     return largest
 
 
-def push(page: Page) -> float:
-    """From the commit of a change of an order to its new reference on the screen, ms by this machine's clock."""
+def push(page: Page) -> tuple[float, float]:
+    """From the commit of a new order to the animation frame that draws its reference, and to its frame at the page's
+    socket; ms by this machine's clock."""
     from dispatch import services
     from orders import actors
     from orders.services import Contact, NewOrder, Place
 
     name = f"P-{random.randrange(10**9)}"
     page.evaluate(
-        """name => { window.appeared = new Promise((resolve, reject) => {
+        """name => { watched.awaited = name; watched.heard = null; window.appeared = new Promise((resolve, reject) => {
              setTimeout(() => reject(new Error(`${name} is not on screen after 20 s`)), 20000);
              const look = () => { if (!document.body.textContent.includes(name)) return;
-               resolve(Date.now()); watcher.disconnect(); };
+               watcher.disconnect(); requestAnimationFrame(() => resolve(Date.now())); };
              const watcher = new MutationObserver(look);
              watcher.observe(document.body, {subtree: true, childList: true, characterData: true}); }); }""",
         name,
@@ -265,7 +271,8 @@ def push(page: Page) -> float:
     services.place_order(new=new, actor=actors.dispatcher(1, "benchmark"))
     committed = time.time() * 1000
     appeared: float = page.evaluate("appeared")
-    return appeared - committed
+    heard: float = page.evaluate("watched.heard")
+    return appeared - committed, heard - committed
 
 
 def main() -> int:

@@ -36,6 +36,9 @@ import { HELD } from "./store.js";
  */
 
 const UPDATE_MS = 500;
+/** Where the browser takes long to put a frame on screen (no graphics processor), the map moves less often, so that the lists
+ * beside it, which wait for the same frames, stay quick: at least so many times a frame between two updates. */
+const FRAMES_APART = 2;
 /** So long at a time for taking in what is new. */
 const SLICE_MS = 6;
 /** Colours of age and silence change without news, too. */
@@ -64,7 +67,7 @@ export function mountMap(element, { store, settings, acts, after }) {
   let fitted = false;
   let zoomStep = -1;
 
-  const stats = { updates: 0, updateMs: 0, worstUpdateMs: 0, renderMs: 0, worstRenderMs: 0, renders: 0 };
+  const stats = { updates: 0, updateMs: 0, worstUpdateMs: 0, renderMs: 0, worstRenderMs: 0, renders: 0, frameMs: 0 };
 
   const ground = h("div", { class: "map-ground" });
   const canvas = h("canvas", { class: "map-overlay", "aria-hidden": "true" });
@@ -117,7 +120,8 @@ export function mountMap(element, { store, settings, acts, after }) {
 
   function schedule() {
     if (scheduled) return;
-    scheduled = setTimeout(update, Math.max(0, UPDATE_MS - (performance.now() - updatedAt)));
+    const apart = Math.max(UPDATE_MS, FRAMES_APART * stats.frameMs);
+    scheduled = setTimeout(update, Math.max(0, apart - (performance.now() - updatedAt)));
   }
 
   function update() {
@@ -241,6 +245,13 @@ export function mountMap(element, { store, settings, acts, after }) {
     stats.renders += 1;
     stats.renderMs = took;
     stats.worstRenderMs = Math.max(stats.worstRenderMs, took);
+    // The second frame from here begins when this one has been put on screen.
+    const drawn = performance.now();
+    requestAnimationFrame(() =>
+      requestAnimationFrame(() => {
+        stats.frameMs = performance.now() - drawn;
+      }),
+    );
   }
 
   /** The drivers and orders in view, the nearest to its middle first. @param {number} limit */

@@ -31,6 +31,9 @@ import { ms } from "./format.js";
  * @typedef {ReturnType<typeof createStore>} Store
  */
 
+/** Milliseconds until a change is drawn that no animation frame has come for: on screen, and while nobody looks. */
+const SLOW_FRAME_MS = 50;
+const HIDDEN_MS = 500;
 /** Finished orders that are kept for the search; twice as many make room. */
 const FINISHED_KEPT = 300;
 export const HELD = new Set(["assigned", "picked_up"]);
@@ -66,6 +69,8 @@ export function createStore() {
   let finished = 0;
   let change = nothing();
   let scheduled = false;
+  let frame = 0;
+  let timer = 0;
   /** Drivers of a snapshot that comes in pieces. @type {Set<number> | null} */
   let chunked = null;
   // The server's clock: what to add to performance.now(), and how sure that is (the round trip it was measured with).
@@ -75,6 +80,8 @@ export function createStore() {
   function flush() {
     if (!scheduled) return;
     scheduled = false;
+    cancelAnimationFrame(frame);
+    clearTimeout(timer);
     const told = change;
     change = nothing();
     for (const listener of [...listeners]) {
@@ -90,9 +97,10 @@ export function createStore() {
   function changed() {
     if (scheduled) return;
     scheduled = true;
-    // A hidden page has no animation frames, but its title still counts.
-    if (document.hidden) setTimeout(flush, 500);
-    else requestAnimationFrame(flush);
+    // A hidden page has no animation frames, but its title still counts. One that draws slowly shows in the frame it is
+    // working on what would otherwise wait for that frame and come with the next.
+    timer = setTimeout(flush, document.hidden ? HIDDEN_MS : SLOW_FRAME_MS);
+    if (!document.hidden) frame = requestAnimationFrame(flush);
   }
 
   /** @param {string | null | undefined} text @param {number} [roundTrip] milliseconds */
