@@ -102,7 +102,7 @@ async def storm(
     options: argparse.Namespace, faults: list[Fault] | None = None
 ) -> tuple[dict[str, list[str]], list[Fault]]:
     """One storm; what broke, and the faults that were. `faults`: these and no others."""
-    stack = Stack(port=options.port, keep=options.keep, web=options.web, ws=options.ws)
+    stack = Stack(port=options.port, keep=options.keep, web=options.web, ws=options.ws, fanout=options.fanout)
     clients = Clients(stack, options)
     nemesis = Nemesis(stack, say, options.recovery)
     broken: dict[str, list[str]] = {}
@@ -252,6 +252,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=None, help="the same people and faults again (default: a new one)")
     parser.add_argument("--drivers", type=int, default=40, metavar="N")
     parser.add_argument("--orders", type=float, default=12.0, metavar="R", help="new orders a second (default 12)")
+    parser.add_argument(
+        "--fanout", type=int, default=0, metavar="N", help="offer an order to at most N drivers (default: as installed, 50)"
+    )
     parser.add_argument("--processes", type=int, default=2, metavar="P", help="client processes (default 2)")
     parser.add_argument("--nemesis", default=",".join(KINDS), metavar="KINDS", help=f"of {','.join(KINDS)}, or none")
     parser.add_argument(

@@ -28,13 +28,15 @@ class Broken(Exception):
 class Stack:
     """`up()` first. All paths, ports and processes are the copy's own."""
 
-    def __init__(self, *, port: int, keep: bool = False, web: int = 0, ws: int = 0) -> None:
+    def __init__(self, *, port: int, keep: bool = False, web: int = 0, ws: int = 0, fanout: int = 0) -> None:
         self.place = Path(tempfile.mkdtemp(prefix="baton-storm."))
         self.copy = self.place / "checkout"
         self.port = port
         self.keep = keep
         #: Processes for HTTP and for sockets behind a proxy; 0: one for everything.
         self.web, self.ws = web, ws
+        #: To how many drivers an order is offered; 0: as installed.
+        self.fanout = fanout
         self.wires: dict[str, Wire] = {}
 
     # --- Up and down -------------------------------------------------------------------------------------------------
@@ -87,7 +89,10 @@ class Stack:
             redis = self.settings["REDIS_URL"].replace(
                 f":{ends['web-redis']}/", f":{self.wires[f'{part}-redis'].here}/"
             )
-            (self.copy / f".local/env.{part}").write_text(f"DATABASE_URL='{database}'\nREDIS_URL='{redis}'\n")
+            lines = [f"DATABASE_URL='{database}'", f"REDIS_URL='{redis}'"]
+            if self.fanout:
+                lines.append(f"BATON_OFFER_FANOUT='{self.fanout}'")
+            (self.copy / f".local/env.{part}").write_text("\n".join(lines) + "\n")
         await self.run("bin/service", "restart", *parts, seconds=180)
         await self.well(60)
 
