@@ -2,8 +2,9 @@
 
     bin/bench sockets [--sockets 10000] [--idle-seconds 3]
 
-One uvicorn as it is served, one process with all the sockets. Then every connection is cut and everybody reconnects at the
-same moment, while a driver who is not among them accepts one order after the other over HTTP.
+One process for sockets and one for HTTP, as `bin/up --ws 1 --web 1` starts them (`--together`: one for both), and one with
+the clients. Then every connection is cut and everybody reconnects at the same moment, while a driver who is not among them
+accepts one order after the other over HTTP.
 """
 
 import http.client
@@ -66,6 +67,9 @@ class Acceptor(threading.Thread):
 def main() -> int:
     parser = arguments(__doc__)
     parser.add_argument("--sockets", type=int, default=10_000)
+    parser.add_argument(
+        "--together", action="store_true", help="HTTP and sockets in one process, as bin/up without --web"
+    )
     parser.add_argument("--idle-seconds", type=float, default=3)
     given = parser.parse_args()
     report = Report("sockets")
@@ -75,6 +79,7 @@ def main() -> int:
         own = Driver.objects.order_by("-pk")[0]
         record_positions(positions=[Position(own.pk, *CENTRE)])
         server = Server()
+        http = server if given.together else Server()
         crowd = Crowd(server.port, keys[:-1])
         try:
             empty, before = server.memory(), server.cpu()
@@ -84,7 +89,7 @@ def main() -> int:
             report.value("connects, each with its snapshot", opened["open"] / opened["seconds"], "/s")
             report.value("server CPU of a connect", 1000 * (server.cpu() - before) / opened["open"], "ms")
 
-            acceptor = Acceptor(server.port, own.pk, keys[-1])
+            acceptor = Acceptor(http.port, own.pk, keys[-1])
             acceptor.start()
             time.sleep(2)
             calm, acceptor.took = acceptor.took, []
@@ -94,7 +99,8 @@ def main() -> int:
             acceptor.join()
         finally:
             crowd.close()
-            server.stop()
+            for process in {server, http}:
+                process.stop()
     report.times("accept over HTTP, all connected and idle", calm)
     report.times("accept over HTTP, during the storm", acceptor.took)
     report.value("everybody is back after", storm["seconds"], "s")

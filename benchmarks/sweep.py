@@ -21,6 +21,7 @@ from django.db import connection, transaction
 from benchmarks.report import Report, arguments
 from benchmarks.scratch import fill, hire, keep_old_orders, scratch_database
 from dispatch.sweeps import Sweeper
+from drivers import garbage
 from orders.models import Order
 
 #: Pending orders of this minute, each on offer to drivers who stand next to each other in the table.
@@ -141,6 +142,7 @@ def main() -> int:
     parser.add_argument("--old", type=int, default=1_000_000)
     given = parser.parse_args()
     report = Report("sweep")
+    garbage.settle()
     with scratch_database("sweep"):
         hire(given.drivers)
         sweeper: Any = Sweeper(beat=lambda: None)

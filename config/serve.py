@@ -7,7 +7,6 @@ that is done the process ends as by SIGTERM.
 """
 
 import asyncio
-import gc
 import importlib
 import os
 import signal
@@ -18,11 +17,10 @@ from types import ModuleType
 
 from uvicorn import Server
 
+from drivers import garbage
+
 #: So long an idle connection may still bring a request, which is served. Longer than our proxy keeps it (deploy/nginx.conf).
 CONNECTIONS_SECONDS = 3.0
-#: Of Python's garbage collector. A full collection stops the process for 0.6 s with 10,000 sockets, and finds next to nothing.
-#: With these there is one after two million more objects than before (20,000 sockets, or 200 MB of garbage).
-GARBAGE = (2_000, 10, 100)
 
 
 class GracefulServer(Server):
@@ -33,10 +31,7 @@ class GracefulServer(Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._begin_to_leave)
         await super().startup(sockets=sockets)
-        # What there is now stays until the end: it is not looked through any more.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GARBAGE)
+        garbage.settle()
         if self.started and (ready := os.environ.get("BATON_READY_FILE")):
             Path(ready).touch()
 

@@ -4,10 +4,12 @@ from typing import Any
 from uuid import UUID
 
 from dispatch import audit, services, sweeps
+from drivers import garbage
 from orders import contacts, proofs
 
 
 def run_sweeps() -> str:
+    garbage.settle()
     return str(sweeps.run_sweeps())
 
 

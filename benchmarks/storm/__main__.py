@@ -253,7 +253,11 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--drivers", type=int, default=40, metavar="N")
     parser.add_argument("--orders", type=float, default=12.0, metavar="R", help="new orders a second (default 12)")
     parser.add_argument(
-        "--fanout", type=int, default=0, metavar="N", help="offer an order to at most N drivers (default: as installed, 50)"
+        "--fanout",
+        type=int,
+        default=0,
+        metavar="N",
+        help="offer an order to at most N drivers (default: as installed, 50)",
     )
     parser.add_argument("--processes", type=int, default=2, metavar="P", help="client processes (default 2)")
     parser.add_argument("--nemesis", default=",".join(KINDS), metavar="KINDS", help=f"of {','.join(KINDS)}, or none")
