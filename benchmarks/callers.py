@@ -34,6 +34,9 @@ class Line:
     async def ask(self, content: bytes) -> tuple[int, bytes]:
         """Status and body of the answer; status 0 when there was none."""
         try:
+            if self.reader is not None and self.reader.at_eof():
+                # Idle for so long that the proxy has closed it: every client looks before it writes.
+                self.close()
             if self.reader is None or self.writer is None:
                 self.reader, self.writer = await asyncio.open_connection(
                     LOOPBACK, self.port, local_addr=(self.source, 0)
