@@ -125,3 +125,13 @@ def test_a_session_that_ended_while_the_line_was_away_is_noticed(open_board: Ope
     Session.objects.all().delete()
     network.restore()
     expect(page.locator(".live")).to_have_text("signed out", timeout=60_000)
+
+
+def test_news_is_in_the_page_although_its_animation_frames_do_not_come(open_board: Open, dora: Any) -> None:
+    """Without a graphics processor a frame of the map takes half a second; the lists do not wait for it."""
+    page = open_board(dora)
+    page.evaluate("window.requestAnimationFrame = () => 0")
+
+    cast.order(reference="A-1")
+
+    expect(page.locator(".row.order .name", has_text="A-1")).to_be_attached()
