@@ -93,13 +93,14 @@ class Gathered:
                 for beat in beats:
                     caller.reply(frames.error(error, beat))
             return
+        ack = frames.heartbeat_acks(server_time)
         for caller, beats in callers.items():
             if (state := states.get(caller.driver_id)) is None:
                 # There is no such driver any more.
                 caller.shut(Close.SIGNED_OUT)
                 continue
             for beat in beats:
-                caller.reply(frames.heartbeat_ack(beat, state, server_time))
+                caller.reply(ack(beat, state))
 
     async def _mark(self, verb: Callable[..., set[Card]], waiting: dict[Card, int]) -> None:
         if not waiting:
