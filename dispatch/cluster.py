@@ -36,6 +36,8 @@ class Cluster:
         self._stop_seconds = stop_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
+        #: It was a spare, so it had imported everything before it began.
+        self.began_warm = False
         self._not_before = 0.0
         self._failures = 0
 
@@ -59,9 +61,10 @@ class Cluster:
 
     def start(self) -> None:
         """Let the spare begin, or a new process if there is none."""
-        process, self._spare = self._spare, None
-        if process is None or process.poll() is not None:
-            process = self._spawn()
+        self.began_warm = self.has_spare
+        if not self.began_warm:
+            self._drop_spare()
+        process, self._spare = self._spare or self._spawn(), None
         assert process.stdin is not None  # noqa: S101 - a pipe, see _spawn
         # Whatever froze the others may have frozen it too.
         process.send_signal(signal.SIGCONT)
@@ -83,7 +86,16 @@ class Cluster:
         if not self._keeps_spare or self.age < SPARE_AFTER_SECONDS:
             return
         if not self.has_spare:
+            self._drop_spare()
             self._spare = self._spawn()
+
+    def _drop_spare(self) -> None:
+        if self._spare is not None:
+            assert self._spare.stdin is not None  # noqa: S101 - a pipe, see _spawn
+            self._spare.kill()
+            self._spare.wait()
+            self._spare.stdin.close()
+            self._spare = None
 
     def _spawn(self, **more: str) -> subprocess.Popen[bytes]:
         environment = os.environ | {
@@ -121,10 +133,7 @@ class Cluster:
 
     def stop(self) -> None:
         """End it in peace, at the latest after `stop_seconds` by force."""
-        if self._spare is not None:
-            self._spare.kill()
-            self._spare.wait()
-            self._spare = None
+        self._drop_spare()
         if self._process is None:
             return
         if self._finish_tasks:

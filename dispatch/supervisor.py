@@ -38,8 +38,10 @@ STANDBY_STALE_SECONDS = 2.5
 ASK_AGAIN_SECONDS = 2.5
 #: … and if nobody comes for so long, the cluster does not take tasks any more.
 STANDBY_DEAD_SECONDS = 30.0
-#: So long a cluster may take to start on a busy machine before it is judged; longer if it failed before.
+#: So long a cluster may take to start on a busy machine before it is judged; longer if it failed before. One that was a
+#: spare has nothing to import.
 START_SECONDS = 30.0
+WARM_START_SECONDS = 8.0
 #: Nothing that was in the jobs' queue has left it for so long, although no job may take longer than JOB_SECONDS.
 JOBS_STUCK_SECONDS = settings.JOB_SECONDS + 15.0
 #: A round that took so long: the database hung, or this process was frozen itself.
@@ -152,7 +154,8 @@ class Supervisor:
             self.jobs.kill()
 
     def _had_time_to_start(self, cluster: Cluster) -> bool:
-        return cluster.age > START_SECONDS * cluster.patience
+        seconds = WARM_START_SECONDS if cluster.began_warm else START_SECONDS
+        return cluster.age > seconds * cluster.patience
 
     def _start(self) -> None:
         """Start what does not run. The sweeps find two runs in their queue and need not wait for a schedule."""

@@ -1,0 +1,67 @@
+"""How long the watchdog waits before it takes a cluster for dead."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from dispatch.cluster import Cluster
+from dispatch.supervisor import START_SECONDS, WARM_START_SECONDS, Supervisor
+
+WAITS = [sys.executable, "-c", "import sys; sys.stdin.readline(); sys.stdin.readline()"]
+
+
+class Waiting(Cluster):
+    """Its processes only wait."""
+
+    def _spawn(self, **more: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(WAITS, stdin=subprocess.PIPE, start_new_session=True, env=os.environ | more)
+
+    def started_ago(self, seconds: float) -> None:
+        self._started = time.monotonic() - seconds
+
+
+@pytest.fixture
+def cluster() -> Iterator[Waiting]:
+    waiting = Waiting("sweeps", finish_tasks=False, stop_seconds=1.0, keeps_spare=True)
+    yield waiting
+    waiting.stop()
+
+
+def had_time(cluster: Waiting, seconds: float) -> bool:
+    cluster.started_ago(seconds)
+    return Supervisor()._had_time_to_start(cluster)
+
+
+def test_a_cluster_that_has_everything_to_import_is_given_half_a_minute(cluster: Waiting) -> None:
+    cluster.start()
+
+    assert [had_time(cluster, seconds) for seconds in (START_SECONDS - 1, START_SECONDS + 1)] == [False, True]
+
+
+def test_one_that_was_a_spare_is_given_seconds_and_longer_if_the_one_before_it_failed(cluster: Waiting) -> None:
+    cluster.prepare(ready_file="")
+    cluster.start()
+    warm = (WARM_START_SECONDS - 1, WARM_START_SECONDS + 1)
+    assert [had_time(cluster, seconds) for seconds in warm] == [False, True]
+
+    cluster.started_ago(11)
+    cluster.keep_spare()
+    cluster.kill()
+    cluster.start()
+
+    assert [had_time(cluster, 2 * seconds) for seconds in warm] == [False, True]
+
+
+def test_a_spare_that_has_died_gives_no_quick_start(cluster: Waiting) -> None:
+    cluster.prepare(ready_file="")
+    assert cluster._spare is not None
+    cluster._spare.kill()
+    cluster._spare.wait()
+
+    cluster.start()
+
+    assert [had_time(cluster, seconds) for seconds in (START_SECONDS - 1, START_SECONDS + 1)] == [False, True]
