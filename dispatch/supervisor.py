@@ -12,7 +12,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -99,12 +99,21 @@ class Supervisor:
         name = os.environ.pop("BATON_READY_FILE", "")
         if not name:
             return
-        self.sweeps.prepare(ready_file=name)
-        for is_there in (True, False):
-            while Path(name).exists() != is_there and not self._stopping:
-                if not self.sweeps.has_spare:
-                    raise SystemExit("It did not come up.")
-                time.sleep(0.05)
+        # The spare has a file of its own: this one may be gone a moment after it is there, before we have looked.
+        ready, imported = Path(name), Path(f"{name}.imported")
+        imported.unlink(missing_ok=True)
+        self.sweeps.prepare(ready_file=str(imported))
+        self._wait_until(imported.exists)
+        imported.unlink(missing_ok=True)
+        if not self._stopping:
+            ready.touch()
+        self._wait_until(lambda: not ready.exists())
+
+    def _wait_until(self, is_so: Callable[[], bool]) -> None:
+        while not self._stopping and not is_so():
+            if not self.sweeps.has_spare:
+                raise SystemExit("It did not come up.")
+            time.sleep(0.05)
 
     def _round(self) -> None:
         """Look at everything once and put right what is wrong."""

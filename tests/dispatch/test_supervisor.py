@@ -1,17 +1,28 @@
 """How long the watchdog waits before it takes a cluster for dead."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from dispatch.cluster import Cluster
 from dispatch.supervisor import START_SECONDS, WARM_START_SECONDS, Supervisor
 
-WAITS = [sys.executable, "-c", "import sys; sys.stdin.readline(); sys.stdin.readline()"]
+#: Makes its file if it has one, and waits for two lines.
+PROGRAM = """
+import os, sys
+if name := os.environ.get("BATON_READY_FILE"):
+    open(name, "w").close()
+sys.stdin.readline()
+sys.stdin.readline()
+"""
+WAITS = [sys.executable, "-c", PROGRAM]
 
 
 class Waiting(Cluster):
@@ -65,3 +76,25 @@ def test_a_spare_that_has_died_gives_no_quick_start(cluster: Waiting) -> None:
     cluster.start()
 
     assert [had_time(cluster, seconds) for seconds in (START_SECONDS - 1, START_SECONDS + 1)] == [False, True]
+
+
+def test_a_successor_whose_sign_is_taken_away_the_moment_it_is_there_begins(
+    cluster: Waiting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bin/children.py may look, and tell it to begin, between two looks of its own."""
+    ready = tmp_path / "ready"
+    monkeypatch.setenv("BATON_READY_FILE", str(ready))
+    supervisor = Supervisor()
+    supervisor.sweeps = cluster
+    waiting = threading.Thread(target=supervisor._wait_for_turn, daemon=True)
+
+    waiting.start()
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        with contextlib.suppress(FileNotFoundError):
+            ready.unlink()
+            break
+    waiting.join(5)
+
+    assert not waiting.is_alive()
+    assert cluster.has_spare
