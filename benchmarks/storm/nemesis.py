@@ -161,9 +161,11 @@ class Nemesis:
         for pid in [*self.stack.processes("postmaster"), *self.stack.processes("postgres")]:
             with contextlib.suppress(OSError):
                 # As its own user: root may not do it to others without CAP_SYS_RESOURCE, which containers lack.
-                owner = os.stat(f"/proc/{pid}").st_uid if os.geteuid() == 0 else None
+                owner = os.stat(f"/proc/{pid}")
+                user, group = (owner.st_uid, owner.st_gid) if os.geteuid() == 0 else (None, None)
                 command = ["prlimit", "--pid", str(pid), f"--fsize={most}:unlimited"]
-                limited += subprocess.run(command, stderr=subprocess.DEVNULL, user=owner).returncode == 0
+                done = subprocess.run(command, stderr=subprocess.DEVNULL, user=user, group=group)
+                limited += done.returncode == 0
         return limited
 
     async def _reload(self, fault: Fault) -> str:
