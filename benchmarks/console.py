@@ -152,8 +152,8 @@ def fill(dsn: str, drivers: int, orders: int) -> None:
             connection.execute("UPDATE drivers_presence SET last_seen = now(), is_online = true, silent_since = NULL")
             # As far ahead as when they were poured in, or what this run places would not stand above them.
             connection.execute(
-                "UPDATE orders_order SET auto_assign_at = now() + interval '6 hours', expires_at = now() + interval '7 hours'"
-                " WHERE reference LIKE 'B-%' AND status = 'pending'"
+                "UPDATE orders_order SET auto_assign_at = now() + interval '6 hours',"
+                " expires_at = now() + interval '7 hours' WHERE reference LIKE 'B-%' AND status = 'pending'"
             )
             return
         connection.execute("SET session_replication_role = replica")
