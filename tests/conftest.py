@@ -13,9 +13,10 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.management import call_command
-from django.db import connections
+from django.db import OperationalError, connections
 from django.test import override_settings
 from django.test.utils import setup_databases, teardown_databases
+from psycopg.errors import DeadlockDetected
 
 from config import env
 from drivers import limits
@@ -85,6 +86,25 @@ def nobody_else_is_connected() -> None:
             time.sleep(0.05)
         sys.stderr.write(f"\nStill connected to the test database: {left}\n")
         cursor.execute(f"SELECT pg_terminate_backend(pid) {others} AND usename = current_user")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _emptied_in_the_end() -> None:
+    """The emptying of all tables after a test can deadlock with a request its server still answers, and be the one that
+    PostgreSQL ends. The request is over soon: again."""
+    operations: Any = type(connections["default"].ops)
+    once = operations.execute_sql_flush
+
+    def until_done(self: Any, statements: list[str]) -> None:
+        for tries_left in reversed(range(5)):
+            try:
+                once(self, statements)
+                break
+            except OperationalError as error:
+                if not tries_left or not isinstance(error.__cause__, DeadlockDetected):
+                    raise
+
+    operations.execute_sql_flush = until_done
 
 
 @pytest.fixture(scope="session", autouse=True)
