@@ -10,6 +10,13 @@ from drivers.errors import Busy, DomainError, Unavailable
 BUSY_STATES = {"55P03", "40P01", "57014", "40001"}
 #: This process stood still in the middle of a transaction, and PostgreSQL has ended it.
 IDLE_TOO_LONG = "25P03"
+#: Beginnings of the states of a server that cannot go on: 57P shutting down or starting, 08 the connection, 53 out of disk or
+#: memory, 58 its files cannot be read or written.
+AWAY_STATES = ("57P", "08", "53", "58")
+#: "Internal error" is a fault, unless it comes from where PostgreSQL reads and writes its files: not every reason why the
+#: machine refuses that has a state of its own.
+INTERNAL = "XX000"
+FILES_OF_POSTGRESQL = {"md.c", "fd.c", "buffile.c", "xlog.c", "slru.c"}
 
 
 def as_domain_error(error: BaseException) -> DomainError | None:
@@ -24,9 +31,17 @@ def as_domain_error(error: BaseException) -> DomainError | None:
             return Busy()
         if state == IDLE_TOO_LONG:
             return Unavailable()
-        # Class 57P: the server is shutting down or starting; 08: connection; none: there was no server to name one.
+        # Without a state there was no server to name one.
         if isinstance(error, OperationalError | InterfaceError | psycopg.OperationalError) and (
-            state is None or state.startswith(("57P", "08", "53"))
+            state is None or state.startswith(AWAY_STATES)
         ):
             return Unavailable()
+        if state == INTERNAL and _source_file(error) in FILES_OF_POSTGRESQL:
+            return Unavailable()
     return None
+
+
+def _source_file(error: BaseException) -> str | None:
+    """Of PostgreSQL, where the error was raised."""
+    cause = error.__cause__ or error
+    return cause.diag.source_file if isinstance(cause, psycopg.Error) else None
