@@ -20,6 +20,9 @@ logger = logging.getLogger("baton.worker")
 SPARE_AFTER_SECONDS = 10.0
 #: A cluster that lasted so long was fine; its next restart is not held back.
 STEADY_SECONDS = 60.0
+#: A statement of a sweep that takes longer fails, and the next sweep has its turn. It must end before the one who stands by
+#: takes the process for frozen (sweeps.FROZEN_AFTER_BEATS): or else both would begin the same statement for ever, in turn.
+SWEEP_STATEMENT_MS = 3000
 #: Between restarts of one that does not last: half a second, doubled up to this.
 LONGEST_BACKOFF_SECONDS = 30.0
 
@@ -98,18 +101,26 @@ class Cluster:
             self._spare = None
 
     def _spawn(self, **more: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "django", "worker", "--only", self.name, "--child-of", str(os.getpid())]
+        return subprocess.Popen(  # noqa: S603 - our own command line
+            command,
+            cwd=settings.BASE_DIR,
+            env=self._environment() | more,
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def _environment(self) -> dict[str, str]:
         environment = os.environ | {
             "Q_CLUSTER_NAME": self.name,
             # It forks, and forks must not share a pool's connections.
             "BATON_DATABASE_CONNECTIONS": "persistent",
             "BATON_PROCESS_NAME": f"baton-{self.name}",
             "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", "config.settings"),
-            **more,
         }
-        command = [sys.executable, "-m", "django", "worker", "--only", self.name, "--child-of", str(os.getpid())]
-        return subprocess.Popen(  # noqa: S603 - our own command line
-            command, cwd=settings.BASE_DIR, env=environment, stdin=subprocess.PIPE, start_new_session=True
-        )
+        if self.name == "sweeps":
+            environment["BATON_STATEMENT_TIMEOUT_MS"] = str(min(SWEEP_STATEMENT_MS, settings.STATEMENT_TIMEOUT_MS))
+        return environment
 
     def has_exited(self) -> bool:
         """Its first process has ended by itself. It is left unreaped, so that its group's number stays ours."""

@@ -49,12 +49,14 @@ class Candidate(NamedTuple):
 
 
 _HELD = ", ".join(f"'{status}'" for status in sorted(HELD))
-_LIVE = """p.is_online AND p.location IS NOT NULL
-          AND p.last_seen > clock_timestamp() - make_interval(secs => %(live)s)"""
+_ON_DUTY = "p.is_online AND p.location IS NOT NULL"
+_HEARD = "p.last_seen > clock_timestamp() - make_interval(secs => %(live)s)"
 
 #: It sets out only if there is anybody within the radius (`&& _ST_Expand(…)` is what ST_DWithin makes of it for the index):
 #: from the other side of the earth the index cannot tell near from far and would pass everybody. In the walk itself the
 #: box would be a condition whose estimate makes the planner sort after all.
+#: The silent are passed like anybody else who cannot take it: were they skipped in the walk, one order after an outage of a
+#: whole fleet would walk through all of it (the sweep takes them off duty, but it needs its turn for that).
 #: For each order those who could take it, and one row without a driver: how far the walk came (metres on the sphere) and
 #: how many it passed. This shape leaves the planner nothing to choose: the walk is materialized and bounded, so the index
 #: in its own order is the cheapest way to have it, and OFFSET 0 keeps it from reading all drivers to look up a few.
@@ -63,9 +65,9 @@ SELECT o.number, o.vehicle, near.*
 FROM ({{wanted}}) o (number, id, pickup, vehicle)
 CROSS JOIN LATERAL (
     WITH walked AS MATERIALIZED (
-        SELECT p.driver_id, p.location, p.located_at, p.location <-> o.pickup AS sphere
+        SELECT p.driver_id, p.location, p.located_at, p.location <-> o.pickup AS sphere, {_HEARD} AS heard
         FROM drivers_presence p
-        WHERE {_LIVE} AND EXISTS (
+        WHERE {_ON_DUTY} AND EXISTS (
             SELECT FROM drivers_presence WHERE is_online AND location IS NOT NULL
                 AND location && _ST_Expand(o.pickup, %(metres)s)
         )
@@ -84,7 +86,7 @@ CROSS JOIN LATERAL (
     CROSS JOIN LATERAL (
         SELECT count(*) AS n FROM orders_order h WHERE h.driver_id = walked.driver_id AND h.status IN ({_HELD})
     ) held
-    WHERE NOT d.suspended AND held.n < d.capacity AND (o.vehicle = '' OR o.vehicle = d.vehicle)
+    WHERE walked.heard AND NOT d.suspended AND held.n < d.capacity AND (o.vehicle = '' OR o.vehicle = d.vehicle)
       AND NOT EXISTS (SELECT FROM dispatch_offer f
                       WHERE f.order_id = o.id AND f.order_id >= baton_settled_before()
                         AND f.driver_id = walked.driver_id AND f.status = ANY (%(without)s))
@@ -98,7 +100,7 @@ FROM drivers_presence p
 JOIN drivers_driver d ON d.id = p.driver_id
 LEFT JOIN (SELECT driver_id, count(*) AS n FROM orders_order WHERE status IN ({_HELD}) GROUP BY driver_id) held
     ON held.driver_id = d.id
-WHERE {_LIVE} AND NOT d.suspended AND coalesce(held.n, 0) < d.capacity
+WHERE {_ON_DUTY} AND {_HEARD} AND NOT d.suspended AND coalesce(held.n, 0) < d.capacity
   AND (%(among)s::bigint[] IS NULL OR p.driver_id = ANY (%(among)s::bigint[]))
 """
 

@@ -42,6 +42,9 @@ STANDBY_DEAD_SECONDS = 30.0
 #: spare has nothing to import.
 START_SECONDS = 30.0
 WARM_START_SECONDS = 8.0
+#: The jobs wait at most so long for the sweeps to be at work: both at once take twice as long to import the application, and
+#: it is the sweeps that are missed.
+SWEEPS_FIRST_SECONDS = 15.0
 #: Nothing that was in the jobs' queue has left it for so long, although no job may take longer than JOB_SECONDS.
 JOBS_STUCK_SECONDS = settings.JOB_SECONDS + 15.0
 #: A round that took so long: the database hung, or this process was frozen itself.
@@ -174,7 +177,8 @@ class Supervisor:
                 queues.ask_for_run(count=2)
             self._asked = time.monotonic()
             self.sweeps.start()
-        if self.jobs.may_start:
+        sweeps_are_at_work = self._sweeping == self.sweeps.pid
+        if self.jobs.may_start and (sweeps_are_at_work or time.monotonic() - self._awake_since > SWEEPS_FIRST_SECONDS):
             self.jobs.start()
 
     def _ask_for_standby(self, ages: queues.Ages) -> None:

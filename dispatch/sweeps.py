@@ -24,6 +24,7 @@ from django.db import connection, connections
 from dispatch import matching, seats
 from dispatch.seats import Claim, Seat
 from dispatch.services import auto_assign, expire_orders, follow_holders, mark_silent_drivers_offline, offer_orders
+from dispatch.services.duty import SILENT_BATCH
 from dispatch.services.expire import EXPIRE_BATCH
 
 logger = logging.getLogger("baton.sweeps")
@@ -41,8 +42,9 @@ ARRIVAL_SECONDS = 1.0
 FROZEN_AFTER_BEATS = 4
 SILENT_EVERY_SECONDS = 5.0
 FOLLOW_EVERY_SECONDS = 10.0
-#: After an outage much has expired: so many batches, then the other sweeps get their turn.
+#: After an outage much has expired and many are silent: so many batches, then the other sweeps get their turn.
 EXPIRE_BATCHES = 20
+SILENT_BATCHES = 8
 
 
 class Outcome(StrEnum):
@@ -196,8 +198,11 @@ class Sweeper:
 
     def _mark_silent(self) -> None:
         if time.monotonic() - self._silent_checked >= SILENT_EVERY_SECONDS:
-            mark_silent_drivers_offline()
             self._silent_checked = time.monotonic()
+            for _ in range(SILENT_BATCHES):
+                if mark_silent_drivers_offline() < SILENT_BATCH:
+                    return
+                self._beat()
 
     def _follow(self) -> None:
         if time.monotonic() - self._followed >= FOLLOW_EVERY_SECONDS:

@@ -191,6 +191,32 @@ def test_the_walk_follows_the_index_and_passes_no_more_than_it_needs() -> None:
     assert (drivers["Node Type"], drivers["Actual Loops"]) == ("Index Scan", 64)
 
 
+def test_a_fleet_that_fell_silent_is_not_walked_to_its_end() -> None:
+    """As after an outage, until the sweep has taken all of them off duty."""
+    Presence.objects.filter(pk__in=crowd(3000)).update(last_seen=cast.now() - cast.MINUTE)
+    order = an_order()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"EXPLAIN (ANALYZE, FORMAT JSON) {nearest.WALK.format(wanted=nearest.OF_ORDERS)}",
+            {"orders": [order.pk], "steps": 64, "live": 60, "without": ["declined"], "metres": 5000},
+        )
+        plan = cursor.fetchone()[0][0]["Plan"]
+
+    walk = node(plan, lambda it: it.get("Alias") == "p")
+    assert (walk["Actual Rows"], walk.get("Rows Removed by Filter", 0)) == (64, 0)
+    assert nearest_drivers({order.pk: 50}, radius_km=20, without=[]) == {order.pk: []}
+
+
+def test_those_heard_of_are_found_behind_many_silent_ones() -> None:
+    Presence.objects.filter(pk__in=crowd(300, within=0.001)).update(last_seen=cast.now() - cast.MINUTE)
+    heard = positions(set(crowd(20, seed=11)))
+    order = an_order()
+
+    found = nearest_drivers({order.pk: 5}, radius_km=20, without=[])
+
+    assert ids(found[order.pk]) == brute_force(order, 20, heard)[:5]
+
+
 def test_a_walk_from_the_other_side_of_the_earth_passes_nobody() -> None:
     crowd(2000)
     order = cast.order(pickup=Place(-36.8485, 174.7633))

@@ -8,11 +8,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from dispatch.cluster import Cluster
-from dispatch.supervisor import START_SECONDS, WARM_START_SECONDS, Supervisor
+from dispatch.supervisor import START_SECONDS, SWEEPS_FIRST_SECONDS, WARM_START_SECONDS, Supervisor
+from dispatch.sweeps import FROZEN_AFTER_BEATS
 
 #: Makes its file if it has one, and waits for two lines.
 PROGRAM = """
@@ -98,3 +100,36 @@ def test_a_successor_whose_sign_is_taken_away_the_moment_it_is_there_begins(
 
     assert not waiting.is_alive()
     assert cluster.has_spare
+
+
+def test_a_statement_of_a_sweep_fails_before_its_process_is_taken_for_frozen() -> None:
+    """Or else two runs would begin one that takes too long in turn, for ever, and the sweeps after it never have theirs."""
+    sweeps = Cluster("sweeps", finish_tasks=False, stop_seconds=1.0)._environment()
+
+    assert sweeps["BATON_STATEMENT_TIMEOUT_MS"] == "3000"
+    assert int(sweeps["BATON_STATEMENT_TIMEOUT_MS"]) < FROZEN_AFTER_BEATS * 1000
+    assert "BATON_STATEMENT_TIMEOUT_MS" not in Cluster("jobs", finish_tasks=True, stop_seconds=1.0)._environment()
+
+
+def test_the_jobs_wait_for_the_sweeps_to_be_at_work_but_not_for_ever(
+    cluster: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = Supervisor()
+    jobs = Waiting("jobs", finish_tasks=True, stop_seconds=1.0)
+    supervisor.sweeps, supervisor.jobs = cluster, jobs
+    monkeypatch.setattr("dispatch.supervisor.queues", Mock())
+    cluster.start()
+
+    supervisor._start()
+    assert jobs.pid is None
+
+    supervisor._sweeping = cluster.pid
+    supervisor._start()
+    assert jobs.pid is not None
+    jobs.kill()
+
+    supervisor._sweeping = None
+    supervisor._awake_since -= SWEEPS_FIRST_SECONDS + 1
+    supervisor._start()
+    assert jobs.pid is not None
+    jobs.kill()

@@ -14,6 +14,7 @@ from dispatch import seats, sweeps
 from dispatch.models import SweepHeartbeat
 from dispatch.schedules import PLANNED, rewrite_schedules
 from dispatch.seats import Seat
+from dispatch.services.duty import SILENT_BATCH
 from dispatch.sweeps import Outcome, Sweeper
 from drivers.models import Driver, Presence
 from orders.models import Order
@@ -147,6 +148,18 @@ def test_a_sweep_that_lost_its_connection_gets_a_new_one(alice: Driver, caplog: 
 
     assert Order.objects.get(pk=order.pk).driver_id == alice.pk
     assert len(caplog.records) == 1
+
+
+def test_a_whole_fleet_that_fell_silent_is_dealt_with_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent, beaten = [SILENT_BATCH, SILENT_BATCH, 3], []
+    monkeypatch.setattr("dispatch.sweeps.mark_silent_drivers_offline", lambda: silent.pop(0))
+    sweeper = Sweeper(beat=lambda: beaten.append(len(silent)))
+
+    sweeper.tick()
+    sweeper.tick()
+
+    # A sign of life after each of the two full batches, besides those after each sweep; the second tick is too soon.
+    assert (silent, beaten.count(2), beaten.count(1)) == ([], 1, 1)
 
 
 def test_a_tick_ends_at_once_when_the_seat_is_gone(alice: Driver) -> None:

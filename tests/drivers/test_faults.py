@@ -17,7 +17,7 @@ LARGEST_FILE = 20_000_000
 
 @pytest.fixture
 def no_room(db: None) -> Iterator[None]:
-    """This connection's server process may write no file beyond LARGEST_FILE: as with a full disk, and harmless to others."""
+    """This connection's server process may write no file beyond LARGEST_FILE: a full disk, but harmless to others."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         pid = cursor.fetchone()[0]
@@ -35,7 +35,9 @@ def _limit(pid: int, size: str) -> None:
 def test_a_file_that_postgresql_cannot_write_is_no_fault_of_ours(no_room: None) -> None:
     with connection.cursor() as cursor, pytest.raises(DatabaseError, match="File too large") as refused:
         cursor.execute("SET LOCAL work_mem = '64kB'")
-        cursor.execute("SELECT count(*) FROM (SELECT md5(n::text) FROM generate_series(1, 1000000) n ORDER BY 1) AS sorted")
+        cursor.execute(
+            "SELECT count(*) FROM (SELECT md5(n::text) FROM generate_series(1, 1000000) n ORDER BY 1) AS sorted"
+        )
     assert isinstance(as_domain_error(refused.value), Unavailable)
 
 
