@@ -10,8 +10,8 @@ from drivers.errors import Busy, DomainError, Unavailable
 BUSY_STATES = {"55P03", "40P01", "57014", "40001"}
 #: This process stood still in the middle of a transaction, and PostgreSQL has ended it.
 IDLE_TOO_LONG = "25P03"
-#: Beginnings of the states of a server that cannot go on: 57P shutting down or starting, 08 the connection, 53 out of disk or
-#: memory, 58 its files cannot be read or written.
+#: Beginnings of the states of a server that cannot go on: 57P shutting down or starting, 08 the connection, 53 out of disk
+#: or memory, 58 its files cannot be read or written.
 AWAY_STATES = ("57P", "08", "53", "58")
 #: "Internal error" is a fault, unless it comes from where PostgreSQL reads and writes its files: not every reason why the
 #: machine refuses that has a state of its own.

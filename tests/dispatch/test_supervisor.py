@@ -120,16 +120,15 @@ def test_the_jobs_wait_for_the_sweeps_to_be_at_work_but_not_for_ever(
     monkeypatch.setattr("dispatch.supervisor.queues", Mock())
     cluster.start()
 
-    supervisor._start()
-    assert jobs.pid is None
+    def jobs_are_started() -> bool:
+        supervisor._start()
+        is_started = jobs.pid is not None
+        jobs.kill()
+        return is_started
 
+    assert not jobs_are_started()
     supervisor._sweeping = cluster.pid
-    supervisor._start()
-    assert jobs.pid is not None
-    jobs.kill()
-
+    assert jobs_are_started()
     supervisor._sweeping = None
     supervisor._awake_since -= SWEEPS_FIRST_SECONDS + 1
-    supervisor._start()
-    assert jobs.pid is not None
-    jobs.kill()
+    assert jobs_are_started()
