@@ -7,6 +7,10 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if sys.argv[1:] == ["worker"]:
+        from dispatch.spawn import spawn_early
+
+        spawn_early()
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 

@@ -8,11 +8,10 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 
-from django.conf import settings
+from dispatch.spawn import spawn
 
 logger = logging.getLogger("baton.worker")
 
@@ -20,9 +19,6 @@ logger = logging.getLogger("baton.worker")
 SPARE_AFTER_SECONDS = 10.0
 #: A cluster that lasted so long was fine; its next restart is not held back.
 STEADY_SECONDS = 60.0
-#: A statement of a sweep that takes longer fails, and the next sweep has its turn. It must end before the one who stands by
-#: takes the process for frozen (sweeps.FROZEN_AFTER_BEATS): or else both would begin the same statement for ever, in turn.
-SWEEP_STATEMENT_MS = 3000
 #: Between restarts of one that does not last: half a second, doubled up to this.
 LONGEST_BACKOFF_SECONDS = 30.0
 
@@ -34,6 +30,8 @@ class Cluster:
         self.name = name
         self._keeps_spare = keeps_spare
         self._spare: subprocess.Popen[bytes] | None = None
+        #: It may not have imported everything yet.
+        self._spare_is_cold = False
         #: Stopping waits for the tasks that run (True), or tells them to stop by SIGTERM (False).
         self._finish_tasks = finish_tasks
         self._stop_seconds = stop_seconds
@@ -64,9 +62,10 @@ class Cluster:
 
     def start(self) -> None:
         """Let the spare begin, or a new process if there is none."""
-        self.began_warm = self.has_spare
-        if not self.began_warm:
+        self.began_warm = self.has_spare and not self._spare_is_cold
+        if not self.has_spare:
             self._drop_spare()
+        self._spare_is_cold = False
         process, self._spare = self._spare or self._spawn(), None
         assert process.stdin is not None  # noqa: S101 - a pipe, see _spawn
         # Whatever froze the others may have frozen it too.
@@ -79,6 +78,10 @@ class Cluster:
     def prepare(self, *, ready_file: str) -> None:
         """Make the spare before there is a cluster; it makes `ready_file` when it only waits to begin."""
         self._spare = self._spawn(BATON_READY_FILE=ready_file)
+
+    def adopt(self, process: subprocess.Popen[bytes]) -> None:
+        """A process that has been started for it a moment ago is its spare."""
+        self._spare, self._spare_is_cold = process, True
 
     @property
     def has_spare(self) -> bool:
@@ -101,26 +104,7 @@ class Cluster:
             self._spare = None
 
     def _spawn(self, **more: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "django", "worker", "--only", self.name, "--child-of", str(os.getpid())]
-        return subprocess.Popen(  # noqa: S603 - our own command line
-            command,
-            cwd=settings.BASE_DIR,
-            env=self._environment() | more,
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
-
-    def _environment(self) -> dict[str, str]:
-        environment = os.environ | {
-            "Q_CLUSTER_NAME": self.name,
-            # It forks, and forks must not share a pool's connections.
-            "BATON_DATABASE_CONNECTIONS": "persistent",
-            "BATON_PROCESS_NAME": f"baton-{self.name}",
-            "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", "config.settings"),
-        }
-        if self.name == "sweeps":
-            environment["BATON_STATEMENT_TIMEOUT_MS"] = str(min(SWEEP_STATEMENT_MS, settings.STATEMENT_TIMEOUT_MS))
-        return environment
+        return spawn(self.name, **more)
 
     def has_exited(self) -> bool:
         """Its first process has ended by itself. It is left unreaped, so that its group's number stays ours."""

@@ -24,6 +24,7 @@ from django.db import connection
 from dispatch import lifeline, queues
 from dispatch.cluster import Cluster
 from dispatch.schedules import rewrite_schedules
+from dispatch.spawn import take_early
 
 logger = logging.getLogger("baton.worker")
 
@@ -63,6 +64,8 @@ class Supervisor:
         # given the time to finish.
         self.sweeps = Cluster("sweeps", finish_tasks=False, stop_seconds=4.0, keeps_spare=True)
         self.jobs = Cluster("jobs", finish_tasks=True, stop_seconds=10.0)
+        if (early := take_early()) is not None:
+            self.sweeps.adopt(early)
         self._stopping = False
         self._interruptible = False
         self._said = -math.inf

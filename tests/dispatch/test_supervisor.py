@@ -13,6 +13,7 @@ from unittest.mock import Mock
 import pytest
 
 from dispatch.cluster import Cluster
+from dispatch.spawn import environment
 from dispatch.supervisor import START_SECONDS, SWEEPS_FIRST_SECONDS, WARM_START_SECONDS, Supervisor
 from dispatch.sweeps import FROZEN_AFTER_BEATS
 
@@ -102,13 +103,26 @@ def test_a_successor_whose_sign_is_taken_away_the_moment_it_is_there_begins(
     assert cluster.has_spare
 
 
-def test_a_statement_of_a_sweep_fails_before_its_process_is_taken_for_frozen() -> None:
+@pytest.mark.parametrize(("setting", "allowed"), [("", "3000"), ("15000", "3000"), ("900", "900")])
+def test_a_statement_of_a_sweep_fails_before_its_process_is_taken_for_frozen(
+    setting: str, allowed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Or else two runs would begin one that takes too long in turn, for ever, and the sweeps after it never have theirs."""
-    sweeps = Cluster("sweeps", finish_tasks=False, stop_seconds=1.0)._environment()
+    monkeypatch.setenv("BATON_STATEMENT_TIMEOUT_MS", setting)
 
-    assert sweeps["BATON_STATEMENT_TIMEOUT_MS"] == "3000"
-    assert int(sweeps["BATON_STATEMENT_TIMEOUT_MS"]) < FROZEN_AFTER_BEATS * 1000
-    assert "BATON_STATEMENT_TIMEOUT_MS" not in Cluster("jobs", finish_tasks=True, stop_seconds=1.0)._environment()
+    assert environment("sweeps")["BATON_STATEMENT_TIMEOUT_MS"] == allowed
+    assert int(allowed) < FROZEN_AFTER_BEATS * 1000
+    assert environment("jobs")["BATON_STATEMENT_TIMEOUT_MS"] == setting
+
+
+def test_one_that_was_started_a_moment_ago_begins_but_is_given_time(cluster: Waiting) -> None:
+    cluster.adopt(cluster._spawn())
+    early = cluster._spare
+    cluster.start()
+
+    assert early is not None
+    assert cluster.pid == early.pid
+    assert [had_time(cluster, seconds) for seconds in (START_SECONDS - 1, START_SECONDS + 1)] == [False, True]
 
 
 def test_the_jobs_wait_for_the_sweeps_to_be_at_work_but_not_for_ever(
