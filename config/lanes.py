@@ -1,7 +1,8 @@
 """Who is served first when more is asked than the machine carries, who waits for how long, who is sent away.
 
 A lane has a fixed number of threads. Whoever finds one free goes in; the others wait by rank: a driver's heartbeat or tap
-before a new order, that before a list. Nobody waits longer than its client would: then it is answered 503, not served late.
+before a new order, that before a list. But every fifth turn is a new order's: without new ones nobody has anything to tap,
+and phones that try again for ever would keep all of them out. Nobody waits longer than its client would: then it is answered 503, not served late.
 """
 
 import asyncio
@@ -34,6 +35,8 @@ class Rank(IntEnum):
 
 #: Seconds that each waits for a thread. The driver's app waits 15 for an act, of which a lock may take four.
 PATIENCE: Mapping[Rank, float] = {Rank.ACT: 8.0, Rank.REQUEST: 5.0, Rank.LISTING: 2.0}
+#: After so many turns given to acts while requests wait, one of those has its turn.
+ACTS_IN_A_ROW = 4
 #: When whoever was sent away may come again, seconds.
 COMES_AGAIN = {Rank.ACT: 1, Rank.REQUEST: 2, Rank.LISTING: 5}
 #: Shedding is written down at most so often, seconds.
@@ -97,6 +100,7 @@ class Lane:
         self._holds = dict.fromkeys(Rank, 0)
         self._queues: dict[Rank, deque[Turn]] = {rank: deque() for rank in Rank}
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
+        self._acts_in_a_row = 0
         self._shed = dict.fromkeys(Rank, 0)
         self._noted_at = 0.0
 
@@ -199,11 +203,17 @@ class Lane:
         """A thread is free: whoever comes first gets it."""
         self._free += 1
         self._holds[rank] -= 1
-        for other in Rank:
-            queue = self._queues[other]
-            while self._free and queue and self._holds[other] < self._may_hold[other]:
-                self._take(other)
-                queue.popleft().set_result(None)
+        while self._free and (first := self._first()) is not None:
+            self._acts_in_a_row = self._acts_in_a_row + 1 if first is Rank.ACT else 0
+            self._take(first)
+            self._queues[first].popleft().set_result(None)
+
+    def _first(self) -> Rank | None:
+        """Whose turn it is of those who wait."""
+        waiting = [rank for rank in Rank if self._queues[rank] and self._holds[rank] < self._may_hold[rank]]
+        if Rank.REQUEST in waiting and self._acts_in_a_row >= ACTS_IN_A_ROW:
+            return Rank.REQUEST
+        return waiting[0] if waiting else None
 
     def _withdraw(self, rank: Rank, turn: Turn) -> None:
         """It is not wanted any more; a thread that was given meanwhile goes to the next."""

@@ -113,6 +113,24 @@ def test_whoever_waits_is_served_by_rank_and_then_by_turn() -> None:
     running(scene)
 
 
+def test_a_flood_of_taps_does_not_keep_new_orders_out() -> None:
+    async def scene() -> None:
+        queue = Queue(waiting=30)
+        await queue.ask("running", Rank.ACT)
+        await queue.ask("list", Rank.LISTING)
+        await queue.ask("order 1", Rank.REQUEST)
+        await queue.ask("order 2", Rank.REQUEST)
+        for number in range(10):
+            await queue.ask(f"tap {number}", Rank.ACT)
+        await queue.end()
+        first, second, rest = queue.served[:6], queue.served[6:11], queue.served[11:]
+        assert first == ["running", "tap 0", "tap 1", "tap 2", "tap 3", "order 1"]
+        assert second == ["tap 4", "tap 5", "tap 6", "tap 7", "order 2"]
+        assert rest == ["tap 8", "tap 9", "list"]
+
+    running(scene)
+
+
 def test_a_full_queue_sends_the_youngest_of_the_last_rank_away_for_an_act_and_refuses_what_is_no_better() -> None:
     async def scene() -> None:
         queue = Queue(waiting=2)
