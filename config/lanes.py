@@ -2,7 +2,8 @@
 
 A lane has a fixed number of threads. Whoever finds one free goes in; the others wait by rank: a driver's heartbeat or tap
 before a new order, that before a list. But every fifth turn is a new order's: without new ones nobody has anything to tap,
-and phones that try again for ever would keep all of them out. Nobody waits longer than its client would: then it is answered 503, not served late.
+and phones that try again for ever would keep all of them out. Nobody waits longer than its client would: then it is
+answered 503, not served late.
 """
 
 import asyncio
