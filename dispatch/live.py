@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -102,8 +102,10 @@ def driver_changed(driver_id: int) -> None:
     _say(DISPATCHERS, changed=[driver_id])
 
 
-def drivers_moved(moved: Iterable[Recorded]) -> None:
+def drivers_moved(moved: Sequence[Recorded]) -> None:
     """To dispatchers: `driver` for many drivers at once, one publish. May be called outside a transaction."""
+    # A batch was heard of at the same time.
+    seen = {at: rfc3339(at) for at in {row.last_seen for row in moved}}
     rows = [
         {
             "id": row.driver_id,
@@ -113,7 +115,7 @@ def drivers_moved(moved: Iterable[Recorded]) -> None:
             "lng": row.lng if row.lng is None else round(row.lng, 6),
             "heading": row.heading,
             "accuracy_m": row.accuracy_m,
-            "last_seen": rfc3339(row.last_seen),
+            "last_seen": seen[row.last_seen],
         }
         for row in moved
     ]

@@ -88,6 +88,8 @@ class FeedState:
     open_offers: int
 
 
+NOTHING_IN_IT = FeedState((), 0)
+
 #: By hand, because each batch of heartbeats asks them: thousands of ids are one array, not as many parameters.
 FEEDS_SQL = """
 SELECT driver_id, id, version FROM orders_order
@@ -111,10 +113,10 @@ def feed_states(driver_ids: Collection[int]) -> dict[int, FeedState]:
             active.setdefault(driver_id, []).append((order_id, version))
         cursor.execute(OPEN_OFFERS_SQL, [ids])
         counts = dict(cursor.fetchall())
-    return {
-        driver_id: FeedState(active=tuple(active.get(driver_id, ())), open_offers=counts.get(driver_id, 0))
-        for driver_id in ids
-    }
+    states = dict.fromkeys(ids, NOTHING_IN_IT)
+    for driver_id in active.keys() | counts.keys():
+        states[driver_id] = FeedState(tuple(active.get(driver_id, ())), counts.get(driver_id, 0))
+    return states
 
 
 def open_offers() -> QuerySet[Offer]:

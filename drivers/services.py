@@ -1,8 +1,8 @@
 """Writes to who can carry: positions and duty. What duty means for offers is in dispatch/services/duty.py."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -13,8 +13,7 @@ from drivers.errors import DriverSuspended
 from drivers.models import Driver, Presence, Vehicle
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """A heartbeat of one driver. Without `lat` and `lng` it is a sign of life that moves nobody."""
 
     driver_id: int
@@ -28,8 +27,7 @@ class Position:
     recorded_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """What a heartbeat left in the row."""
 
     driver_id: int
@@ -64,7 +62,7 @@ WITH ping AS (
     FOR NO KEY UPDATE OF old
 )
 UPDATE drivers_presence AS p SET
-    last_seen = clock_timestamp(),
+    last_seen = (SELECT clock_timestamp()),
     is_online = p.is_online OR p.silent_since IS NOT NULL,
     silent_since = NULL,
     location = CASE WHEN is_newer THEN judged.location ELSE p.location END,
@@ -94,18 +92,10 @@ def record_positions(*, positions: Sequence[Position]) -> list[Recorded]:
         cursor.execute("SET LOCAL synchronous_commit = off")
         cursor.execute(
             RECORD_SQL,
-            [
-                [row.driver_id for row in rows],
-                [row.lat for row in rows],
-                [row.lng for row in rows],
-                [row.accuracy_m for row in rows],
-                [row.heading for row in rows],
-                [row.speed_mps for row in rows],
-                [row.recorded_at for row in rows],
-                settings.LIVE_SECONDS,
-            ],
+            # A column of the statement's `unnest` for each member, in their order.
+            [*map(list, zip(*rows, strict=True)), settings.LIVE_SECONDS],
         )
-        return [Recorded(*row) for row in cursor.fetchall()]
+        return list(map(Recorded._make, cursor.fetchall()))
 
 
 def is_on_duty(driver_id: int) -> bool:

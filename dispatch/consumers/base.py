@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
+import types
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Generator, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
@@ -65,6 +66,7 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
         self.backlog: deque[str] = deque()
         #: While a snapshot is being read, pushes wait here, so that the snapshot is delivered first.
         self.held: list[Push] | None = None
+        self._is_writing = False
         self._writer: asyncio.Task[None] | None = None
         self._closer: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -107,7 +109,11 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
         self.scope, self._receive, self.base_send = scope, receive, send
         try:
             while True:
-                await self.dispatch(await receive())
+                message = await receive()
+                if message["type"] == "websocket.receive":
+                    await self.websocket_receive(message)
+                else:
+                    await self.dispatch(message)
         except StopConsumer:
             pass
         finally:
@@ -202,10 +208,18 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
         self._start_writing()
 
     def _start_writing(self) -> None:
-        if self._writer is None:
-            self._writer = asyncio.get_running_loop().create_task(self._write())
+        if self._is_writing:
+            return
+        writing = self._write()
+        # As a rule the server takes a frame at once: only what has to wait for the client becomes a task.
+        try:
+            waits_for = writing.send(None)
+        except StopIteration:
+            return
+        self._writer = asyncio.get_running_loop().create_task(_resumed(writing, waits_for))
 
     async def _write(self) -> None:
+        self._is_writing = True
         try:
             while self.outgoing or self.backlog:
                 text, offers = self.outgoing.popleft() if self.outgoing else (self.backlog.popleft(), ())
@@ -216,8 +230,11 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
             # The reading side hears of it too.
             self.outgoing.clear()
             self.backlog.clear()
+        except Exception:
+            # Whoever pushed has others to push to.
+            log.exception("Writing to %s failed", type(self).__name__)
         finally:
-            self._writer = None
+            self._writer, self._is_writing = None, False
 
     def shut(self, code: Close, *, drain: bool = True) -> None:
         """Close with this code, after what is queued already (`drain`) or instead of it. Never waits."""
@@ -304,6 +321,17 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no t
         except CookieError:
             return ""
         return cookies[name].value if name in cookies else ""
+
+
+@types.coroutine
+def _resumed(begun: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
+    """The rest of a coroutine that has been begun without a task, until it had to wait for this."""
+    try:
+        yield waits_for
+    except BaseException:
+        begun.close()
+        raise
+    yield from begun.__await__()
 
 
 async def refuse(problem: dict[str, Any], status: int, receive: Any, send: Any) -> None:
