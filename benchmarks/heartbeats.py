@@ -83,7 +83,7 @@ def one_by_one(report: Report, ids: list[int], seconds: float) -> float:
 
 def main() -> int:
     parser = arguments(__doc__)
-    parser.add_argument("--sockets", type=int, default=2000)
+    parser.add_argument("--sockets", type=int, default=10_000)
     parser.add_argument("--outstanding", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=8)
     given = parser.parse_args()

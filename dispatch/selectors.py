@@ -31,7 +31,7 @@ from drivers.access import as_driver
 from drivers.clock import ClockTimestamp
 from drivers.errors import NotFound
 from drivers.models import Driver, Presence
-from drivers.rows import Rows
+from drivers.rows import Rows, array_of
 from orders.lifecycle import HELD, Status
 from orders.models import Order, OrderContact
 from orders.months import SettledBefore, first_id
@@ -93,11 +93,11 @@ NOTHING_IN_IT = FeedState((), 0)
 #: By hand, because each batch of heartbeats asks them: thousands of ids are one array, not as many parameters.
 FEEDS_SQL = """
 SELECT driver_id, id, version FROM orders_order
-WHERE driver_id = ANY(%s) AND status IN ('assigned', 'picked_up') ORDER BY assigned_at, id
+WHERE driver_id = ANY(%s::bigint[]) AND status IN ('assigned', 'picked_up') ORDER BY assigned_at, id
 """
 OPEN_OFFERS_SQL = """
 SELECT offer.driver_id, count(*) FROM dispatch_offer offer JOIN orders_order offered ON offered.id = offer.order_id
-WHERE offer.driver_id = ANY(%s) AND offer.order_id >= baton_settled_before() AND offer.status = 'open'
+WHERE offer.driver_id = ANY(%s::bigint[]) AND offer.order_id >= baton_settled_before() AND offer.status = 'open'
   AND offered.status = 'pending' AND offered.expires_at > clock_timestamp()
 GROUP BY offer.driver_id
 """
@@ -105,15 +105,15 @@ GROUP BY offer.driver_id
 
 def feed_states(driver_ids: Collection[int]) -> dict[int, FeedState]:
     """The state of many drivers' feeds at once, one entry per id, for the process that gathers heartbeats."""
-    ids = list(driver_ids)
+    array = array_of(driver_ids)
     active: dict[int, list[tuple[UUID, int]]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(FEEDS_SQL, [ids])
+        cursor.execute(FEEDS_SQL, [array])
         for driver_id, order_id, version in cursor.fetchall():
             active.setdefault(driver_id, []).append((order_id, version))
-        cursor.execute(OPEN_OFFERS_SQL, [ids])
+        cursor.execute(OPEN_OFFERS_SQL, [array])
         counts = dict(cursor.fetchall())
-    states = dict.fromkeys(ids, NOTHING_IN_IT)
+    states = dict.fromkeys(driver_ids, NOTHING_IN_IT)
     for driver_id in active.keys() | counts.keys():
         states[driver_id] = FeedState(tuple(active.get(driver_id, ())), counts.get(driver_id, 0))
     return states

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from drivers.clock import ClockTimestamp
 from drivers.errors import DriverSuspended
 from drivers.models import Driver, Presence, Vehicle
+from drivers.rows import array_of
 
 
 class Position(NamedTuple):
@@ -62,7 +63,7 @@ WITH ping AS (
     FOR NO KEY UPDATE OF old
 )
 UPDATE drivers_presence AS p SET
-    last_seen = (SELECT clock_timestamp()),
+    last_seen = %s,
     is_online = p.is_online OR p.silent_since IS NOT NULL,
     silent_since = NULL,
     location = CASE WHEN is_newer THEN judged.location ELSE p.location END,
@@ -73,7 +74,7 @@ UPDATE drivers_presence AS p SET
     located_at = CASE WHEN is_newer THEN clock_timestamp() ELSE p.located_at END
 FROM judged WHERE p.driver_id = judged.driver_id
 RETURNING p.driver_id, p.is_online, judged.silent_since IS NOT NULL, ST_Y(p.location::geometry),
-          ST_X(p.location::geometry), p.heading, p.accuracy_m, p.last_seen
+          ST_X(p.location::geometry), p.heading, p.accuracy_m
 """
 
 
@@ -89,13 +90,12 @@ def record_positions(*, positions: Sequence[Position]) -> list[Recorded]:
     rows = [latest[driver_id] for driver_id in sorted(latest)]
     with transaction.atomic(), connection.cursor() as cursor:
         # A position that a crash loses is replaced by the next one: this one commit need not wait for the disk.
-        cursor.execute("SET LOCAL synchronous_commit = off")
-        cursor.execute(
-            RECORD_SQL,
-            # A column of the statement's `unnest` for each member, in their order.
-            [*map(list, zip(*rows, strict=True)), settings.LIVE_SECONDS],
-        )
-        return list(map(Recorded._make, cursor.fetchall()))
+        cursor.execute("SELECT clock_timestamp() FROM set_config('synchronous_commit', 'off', true)")
+        now = cursor.fetchone()[0]
+        # A column of the statement's `unnest` for each member, in their order.
+        columns = map(array_of, zip(*rows, strict=True))
+        cursor.execute(RECORD_SQL, [*columns, settings.LIVE_SECONDS, now])
+        return [Recorded._make((*row, now)) for row in cursor.fetchall()]
 
 
 def is_on_duty(driver_id: int) -> bool:

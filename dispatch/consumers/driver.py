@@ -9,6 +9,7 @@ from dispatch.consumers.base import Push, Socket
 from dispatch.consumers.database import ask
 from dispatch.consumers.doorstep import admitted, nobody
 from dispatch.consumers.frames import Heartbeat, Seen, SyncAsked
+from dispatch.consumers.heartbeats import Gathered
 from dispatch.consumers.hub import hub
 from dispatch.selectors_access import driver_by_ticket, driver_by_token
 from dispatch.services import Position
@@ -31,7 +32,10 @@ class DriverSocket(Socket):
         else:
             await ask(admitted, self.address, nobody)
 
+    gathered: Gathered
+
     async def join(self) -> None:
+        self.gathered = hub().gathered
         await hub().join(self)
 
     def leave(self) -> None:
@@ -53,16 +57,16 @@ class DriverSocket(Socket):
                     speed_mps=frame.speed_mps,
                     recorded_at=frame.recorded_at,
                 )
-                hub().gathered.heartbeat(self, position, frame.id)
+                self.gathered.heartbeat(self, position, frame.id)
             case Seen():
-                hub().gathered.seen(self.driver_id, frame.order)
+                self.gathered.seen(self.driver_id, frame.order)
             case SyncAsked():
                 self.start_snapshot()
             case _:
                 assert_never(frame)
 
     def were_written(self, offers: Sequence[str]) -> None:
-        hub().gathered.delivered(self.driver_id, offers)
+        self.gathered.delivered(self.driver_id, offers)
 
 
 def _snapshot(driver_id: int) -> Push:
