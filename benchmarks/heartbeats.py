@@ -1,6 +1,6 @@
 """Heartbeats per second, from the socket into PostgreSQL, and what the same server could do at most.
 
-    bin/bench heartbeats [--sockets 2000] [--outstanding 2] [--seconds 8]
+    bin/bench heartbeats [--sockets 10000] [--outstanding 2] [--seconds 8]
 
 Every driver sends the next heartbeat as soon as one is answered. Beside it: the same uvicorn and the same generator with an
 application that only sends each frame back; and one UPDATE (the same statement, with its commit) for each heartbeat, from
