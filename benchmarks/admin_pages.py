@@ -140,7 +140,7 @@ def main() -> int:
         for _ in range(asked.rounds):
             started = time.perf_counter()
             answer = client.get(url)
-            size = sum(map(len, answer.streaming_content)) if answer.streaming else len(answer.content)
+            size = len(answer.getvalue())
             times.append(time.perf_counter() - started)
             assert answer.status_code == 200, (url, answer.status_code)
             assert size, url
