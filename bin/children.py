@@ -28,9 +28,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent() -> None:
+def prepare_child(nice: int) -> None:
     """In the child, before its program: when the supervisor is killed, the child gets SIGTERM."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    os.nice(nice)
 
 
 def identity(pid: int) -> str:
@@ -69,6 +70,7 @@ class Child:
         port: int = 0,
         listens: int = 0,
         has_heirs: bool = False,
+        nice: int = 0,
         **environment: str,
     ) -> None:
         self.name = name
@@ -78,6 +80,8 @@ class Child:
         self.listens = listens
         #: A second one can be started beside it that takes over when it is ready.
         self.has_heirs = has_heirs or bool(listens)
+        #: Behind others when the processor is scarce, as `nice` counts it.
+        self.nice = nice
         self.environment = {"BATON_PROCESS_NAME": f"baton-{name}", **environment}
         self.process: subprocess.Popen[bytes] | None = None
         self.listener: socket.socket | None = None
@@ -117,7 +121,7 @@ class Child:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
+                preexec_fn=lambda: prepare_child(self.nice),
                 pass_fds=[fd] if fd >= 0 else [],
             )
 

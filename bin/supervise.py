@@ -41,6 +41,9 @@ WELL_AFTER = 30.0
 # The web server ends open sockets within 10 s, a cluster its running tasks within 20 s.
 PATIENCE = 25.0
 GIVE_UP_AFTER = 90.0
+# Servers step back (as `nice` counts it) when the processor is scarce: more requests than the machine carries keep neither
+# the sweeps from what is due on the second, nor a killed worker from coming back, nor PostgreSQL, which holds the locks.
+BEHIND = 5
 
 
 class Supervisor:
@@ -212,7 +215,7 @@ def server(name: str, listens: int, trusted: str, **more: Any) -> Child:
     def command(fd: int) -> list[str]:
         return serving.uvicorn_command(PYTHON, listens, trusted, fd=fd)
 
-    return Child(name, command, listens=listens, **more)
+    return Child(name, command, listens=listens, nice=BEHIND, **more)
 
 
 def servers(port: int, environment: dict[str, str], *, web: int, ws: int) -> list[Child]:

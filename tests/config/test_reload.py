@@ -2,6 +2,7 @@
 
 import http.client
 import importlib
+import os
 import sys
 import threading
 import time
@@ -232,3 +233,25 @@ def test_a_successor_that_does_not_come_up_leaves_everything_as_it_was(tended: T
     child.command = good
     tended.reload("web")
     assert child.process.pid != before
+
+
+def test_servers_step_back_when_the_processor_is_scarce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "bin"))
+    children: Any = importlib.import_module("children")
+    supervise: Any = importlib.import_module("supervise")
+    for module in (children, supervise):
+        monkeypatch.setattr(module, "RUN", tmp_path)
+        monkeypatch.setattr(module, "LOG", tmp_path)
+    monkeypatch.setattr(children, "settings", lambda part="": {})
+
+    (web,) = supervise.servers(1, {}, web=0, ws=0)
+    worker = children.Child("worker", lambda fd: ["sleep", "60"])
+    web.command, web.listens = worker.command, 0
+    for child in (web, worker):
+        child.start()
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    try:
+        assert [os.getpriority(os.PRIO_PROCESS, child.process.pid) - ours for child in (web, worker)] == [5, 0]
+    finally:
+        for child in (web, worker):
+            child.bury()
