@@ -32,6 +32,10 @@ def prepare_child(nice: int) -> None:
     """In the child, before its program: when the supervisor is killed, the child gets SIGTERM."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     os.nice(nice)
+    if nice:
+        # Where Linux groups processes by session, their own counts only within it.
+        with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:
+            group.write(str(nice))
 
 
 def identity(pid: int) -> str:

@@ -252,6 +252,9 @@ def test_servers_step_back_when_the_processor_is_scarce(tmp_path: Path, monkeypa
     ours = os.getpriority(os.PRIO_PROCESS, 0)
     try:
         assert [os.getpriority(os.PRIO_PROCESS, child.process.pid) - ours for child in (web, worker)] == [5, 0]
+        groups = [Path(f"/proc/{child.process.pid}/autogroup") for child in (web, worker)]
+        if groups[0].exists():
+            assert [group.read_text().split()[-1] for group in groups] == ["5", "0"]
     finally:
         for child in (web, worker):
             child.bury()
