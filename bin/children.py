@@ -28,14 +28,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG = 1
 
 
-def prepare_child(nice: int) -> None:
+def die_with_parent() -> None:
     """In the child, before its program: when the supervisor is killed, the child gets SIGTERM."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    os.nice(nice)
-    if nice:
-        # Where Linux groups processes by session, their own counts only within it.
-        with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:
-            group.write(str(nice))
 
 
 def identity(pid: int) -> str:
@@ -74,7 +69,6 @@ class Child:
         port: int = 0,
         listens: int = 0,
         has_heirs: bool = False,
-        nice: int = 0,
         **environment: str,
     ) -> None:
         self.name = name
@@ -84,8 +78,6 @@ class Child:
         self.listens = listens
         #: A second one can be started beside it that takes over when it is ready.
         self.has_heirs = has_heirs or bool(listens)
-        #: Behind others when the processor is scarce, as `nice` counts it.
-        self.nice = nice
         self.environment = {"BATON_PROCESS_NAME": f"baton-{name}", **environment}
         self.process: subprocess.Popen[bytes] | None = None
         self.listener: socket.socket | None = None
@@ -125,7 +117,7 @@ class Child:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=lambda: prepare_child(self.nice),
+                preexec_fn=die_with_parent,
                 pass_fds=[fd] if fd >= 0 else [],
             )
 

@@ -41,9 +41,9 @@ WELL_AFTER = 30.0
 # The web server ends open sockets within 10 s, a cluster its running tasks within 20 s.
 PATIENCE = 25.0
 GIVE_UP_AFTER = 90.0
-# Servers step back (as `nice` counts it) when the processor is scarce: more requests than the machine carries keep neither
-# the sweeps from what is due on the second, nor a killed worker from coming back, nor PostgreSQL, which holds the locks.
-BEHIND = 5
+# While a worker that had died starts, seconds at most, the servers step back so far (as `nice` counts it).
+COMES_BACK_WITHIN = 12.0
+BEHIND = 10
 
 
 class Supervisor:
@@ -64,6 +64,8 @@ class Supervisor:
         self.birth = time.monotonic()
         self.repair: subprocess.Popen[bytes] | None = None
         self.suspects: dict[str, float] = {}
+        #: Servers by process number, as far as they were ever told to step back.
+        self.behind: dict[int, int] = {}
 
     def say(self, text: str) -> None:
         stamp = "" if self.foreground else time.strftime("%Y-%m-%dT%H:%M:%SZ ", time.gmtime())
@@ -109,6 +111,21 @@ class Supervisor:
             if not child.start():
                 child.deaths += 1
                 child.not_before = now + 1.0
+
+    def make_way(self) -> None:
+        """Nobody sweeps until a killed worker has come back, and in a flood of requests it gets little of the processor. Where
+        Linux shares that out by session (`sched_autogroup`), a session's part may be lowered, and put back."""
+        now = time.monotonic()
+        comes_back = any(
+            child.name == "worker" and child.process and child.deaths and now - child.started < COMES_BACK_WITHIN
+            for child in self.children
+        )
+        behind = BEHIND if comes_back else 0
+        for child in self.children:
+            if child.listens and child.process and self.behind.get(child.process.pid, 0) != behind:
+                with contextlib.suppress(OSError):
+                    Path(f"/proc/{child.process.pid}/autogroup").write_text(str(behind))
+                    self.behind[child.process.pid] = behind
 
     def mend_services(self) -> None:
         """Starts PostgreSQL or Redis again when nobody stopped it; looks twice, as one may just be being started anew."""
@@ -159,6 +176,7 @@ class Supervisor:
         while not self.ending and failure is None:
             for child in self.children:
                 self.tend(child)
+            self.make_way()
             if not self.ready:
                 failure = self.look_whether_ready()
             if turn % 5 == 0:
@@ -215,7 +233,7 @@ def server(name: str, listens: int, trusted: str, **more: Any) -> Child:
     def command(fd: int) -> list[str]:
         return serving.uvicorn_command(PYTHON, listens, trusted, fd=fd)
 
-    return Child(name, command, listens=listens, nice=BEHIND, **more)
+    return Child(name, command, listens=listens, **more)
 
 
 def servers(port: int, environment: dict[str, str], *, web: int, ws: int) -> list[Child]:

@@ -2,7 +2,6 @@
 
 import http.client
 import importlib
-import os
 import sys
 import threading
 import time
@@ -235,26 +234,29 @@ def test_a_successor_that_does_not_come_up_leaves_everything_as_it_was(tended: T
     assert child.process.pid != before
 
 
-def test_servers_step_back_when_the_processor_is_scarce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "bin"))
-    children: Any = importlib.import_module("children")
-    supervise: Any = importlib.import_module("supervise")
-    for module in (children, supervise):
-        monkeypatch.setattr(module, "RUN", tmp_path)
-        monkeypatch.setattr(module, "LOG", tmp_path)
-    monkeypatch.setattr(children, "settings", lambda part="": {})
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="Linux does not share out by session here")
+def test_servers_step_back_while_a_killed_worker_comes_back(tended: Tended) -> None:
+    tended.begin()
+    child: Any = tended.children.Child
+    web = child("web", lambda fd: ["sleep", "60"])
+    worker = child("worker", lambda fd: ["sleep", "60"])
+    tended.supervisor.children = [web, worker]
+    tended.supervisor.behind = {}
 
-    (web,) = supervise.servers(1, {}, web=0, ws=0)
-    worker = children.Child("worker", lambda fd: ["sleep", "60"])
-    web.command, web.listens = worker.command, 0
-    for child in (web, worker):
-        child.start()
-    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    def seen() -> str:
+        tended.supervisor.make_way()
+        return Path(f"/proc/{web.process.pid}/autogroup").read_text().split()[-1]
+
     try:
-        assert [os.getpriority(os.PRIO_PROCESS, child.process.pid) - ours for child in (web, worker)] == [5, 0]
-        groups = [Path(f"/proc/{child.process.pid}/autogroup") for child in (web, worker)]
-        if groups[0].exists():
-            assert [group.read_text().split()[-1] for group in groups] == ["5", "0"]
+        web.start()
+        worker.start()
+        web.listens = free_port()
+        assert seen() == "0"
+        worker.deaths = 1
+        assert seen() == "10"
+        worker.started -= tended.supervise.COMES_BACK_WITHIN + 1
+        # Not more often than every tenth of a second, says Linux.
+        wait_until(lambda: seen() == "0", within=5)
     finally:
-        for child in (web, worker):
-            child.bury()
+        web.bury()
+        worker.bury()
