@@ -113,8 +113,10 @@ class Supervisor:
                 child.not_before = now + 1.0
 
     def make_way(self) -> None:
-        """Nobody sweeps until a killed worker has come back, and in a flood of requests it gets little of the processor. Where
-        Linux shares that out by session (`sched_autogroup`), a session's part may be lowered, and put back."""
+        """Nobody sweeps until a killed worker has come back, and in a flood of requests it gets little of the processor.
+
+        Where Linux shares that out by session (`sched_autogroup`), a session's part may be lowered, and put back.
+        """
         now = time.monotonic()
         comes_back = any(
             child.name == "worker" and child.process and child.deaths and now - child.started < COMES_BACK_WITHIN
