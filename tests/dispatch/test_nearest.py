@@ -175,12 +175,7 @@ def test_the_walk_follows_the_index_and_passes_no_more_than_it_needs() -> None:
     offduty = crowd(1000, within=0.001)
     Presence.objects.filter(pk__in=offduty).update(is_online=False)
     order = an_order()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"EXPLAIN (ANALYZE, FORMAT JSON) {nearest.WALK.format(wanted=nearest.OF_ORDERS)}",
-            {"orders": [order.pk], "steps": 64, "live": 60, "without": ["declined"], "metres": 5000},
-        )
-        plan = cursor.fetchone()[0][0]["Plan"]
+    plan = plan_of_walk(order, metres=5000)
 
     walk = node(plan, lambda it: it.get("Alias") == "p")
     assert (walk["Node Type"], walk["Index Name"]) == ("Index Scan", "presence_on_duty_location")
@@ -195,12 +190,7 @@ def test_a_fleet_that_fell_silent_is_not_walked_to_its_end() -> None:
     """As after an outage, until the sweep has taken all of them off duty."""
     Presence.objects.filter(pk__in=crowd(3000)).update(last_seen=cast.now() - cast.MINUTE)
     order = an_order()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"EXPLAIN (ANALYZE, FORMAT JSON) {nearest.WALK.format(wanted=nearest.OF_ORDERS)}",
-            {"orders": [order.pk], "steps": 64, "live": 60, "without": ["declined"], "metres": 5000},
-        )
-        plan = cursor.fetchone()[0][0]["Plan"]
+    plan = plan_of_walk(order, metres=5000)
 
     walk = node(plan, lambda it: it.get("Alias") == "p")
     assert (walk["Actual Rows"], walk.get("Rows Removed by Filter", 0)) == (64, 0)
@@ -220,16 +210,22 @@ def test_those_heard_of_are_found_behind_many_silent_ones() -> None:
 def test_a_walk_from_the_other_side_of_the_earth_passes_nobody() -> None:
     crowd(2000)
     order = cast.order(pickup=Place(-36.8485, 174.7633))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {nearest.WALK.format(wanted=nearest.OF_ORDERS)}",
-            {"orders": [order.pk], "steps": 64, "live": 60, "without": ["declined"], "metres": 20_000},
-        )
-        plan = cursor.fetchone()[0][0]["Plan"]
+    plan = plan_of_walk(order, metres=20_000)
 
     # Without a look whether anybody is there it would be every page of the index and of the table.
     assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 50
     assert plan["Actual Rows"] == 1
+
+
+def plan_of_walk(order: Order, *, metres: float) -> dict[str, Any]:
+    """What PostgreSQL did for a walk of 64 steps from the order's pickup."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {nearest.WALK.format(wanted=nearest.OF_ORDERS)}",
+            {"orders": [order.pk], "steps": 64, "live": 60, "without": ["declined"], "metres": metres},
+        )
+        plan: dict[str, Any] = cursor.fetchone()[0][0]["Plan"]
+    return plan
 
 
 def node(plan: dict[str, Any], is_wanted: Any) -> dict[str, Any]:
