@@ -29,7 +29,7 @@ from knox.crypto import hash_token
 from benchmarks.callers import Callers, request
 from benchmarks.report import Report, arguments, quantile
 from benchmarks.scratch import database_url, hire, scratch_database
-from benchmarks.servers import Server, serving, tokens
+from benchmarks.servers import Server, tokens
 from benchmarks.statements import Recorder
 from benchmarks.sweep import due_orders
 from dispatch.models import Offer
@@ -171,7 +171,7 @@ def main() -> int:
         report.note(f"one accept: {recorder.count} statements in {recorder.transactions} transactions")
         connection.close()
 
-        servers = [Server(BATON_MAX_REQUESTS_AT_ONCE=str(serving.THREADS)) for _ in range(given.processes)]
+        servers = [Server() for _ in range(given.processes)]
         callers = Callers(*(server.port for server in servers))
         try:
             warm = market.open(WARM_UP)

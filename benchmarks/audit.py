@@ -59,7 +59,7 @@ def main() -> int:
     with scratch_database("audit"):
         hire(given.drivers)
         began = time.monotonic()
-        fill(HISTORY, orders=given.orders)
+        fill(HISTORY, orders=given.orders, batch=0)
         report.value("filled", time.monotonic() - began, "s")
         with connection.cursor() as cursor:
             cursor.execute("SET statement_timeout = 0")
@@ -71,7 +71,7 @@ def main() -> int:
         took = report.value("audit", clean.seconds, "s")
         with as_owner() as owner:
             owner.execute("ALTER TABLE orders_order DISABLE TRIGGER USER")
-            owner.execute("UPDATE orders_order SET version = 6 WHERE reference = 'old-1'")
+            owner.execute("UPDATE orders_order SET version = 6 WHERE reference = 'old-0-1'")
             owner.execute("ALTER TABLE orders_order ENABLE TRIGGER USER")
         damaged = audit.audit()
         report.note(damaged.verdict)

@@ -22,8 +22,8 @@ django.setup()
 
 from dispatch.attention import attention
 from dispatch.consumers import frames
-from dispatch.consumers.dispatcher import _driver_chunks, _snapshot
-from dispatch.selectors_board import board_drivers, board_stats
+from dispatch.consumers.dispatcher import _driver_chunks
+from dispatch.selectors_board import board, board_drivers, board_stats
 from dispatch.services import follow_holders
 from drivers.clock import ClockTimestamp
 from drivers.models import Presence
@@ -49,13 +49,17 @@ def main() -> None:
     needed = attention()
     timed(
         "snapshot without drivers",
-        lambda: _snapshot(needed, {}, chunked=True),
+        lambda: frames.board_snapshot(board(with_drivers=False), needed, {}, chunked=True),
         lambda text: f"{len(text) / 1e6:.2f} MB",
     )
     timed(
         "drivers in chunks", _driver_chunks, lambda texts: f"{len(texts)} frames, {sum(map(len, texts)) / 1e6:.2f} MB"
     )
-    timed("snapshot whole", lambda: _snapshot(needed, {}, chunked=False), lambda text: f"{len(text) / 1e6:.2f} MB")
+    timed(
+        "snapshot whole",
+        lambda: frames.board_snapshot(board(), needed, {}),
+        lambda text: f"{len(text) / 1e6:.2f} MB",
+    )
     moved = [
         {name: row[name] for name in ("id", "is_online", "lat", "lng", "heading", "accuracy_m", "last_seen")}
         for row in board_drivers()[:2500]

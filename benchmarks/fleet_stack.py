@@ -40,7 +40,6 @@ class Stack:
             **server_environment(settings.REDIS_PREFIX),
             "BATON_TRUSTED_PROXIES": believed,
             "DATABASE_DIRECT_URL": direct,
-            "BATON_MAX_REQUESTS_AT_ONCE": str(serving.THREADS),
         }
         commands = {
             **{

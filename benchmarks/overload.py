@@ -16,7 +16,7 @@ from django.conf import settings
 from benchmarks.crowd import Crowd
 from benchmarks.offered import MIX, Callers, Kind, Offered, together
 from benchmarks.report import Report, arguments, quantile
-from benchmarks.scratch import CENTRE, OLD_ORDERS, fill, hire, scratch_database
+from benchmarks.scratch import CENTRE, hire, keep_old_orders, scratch_database
 from benchmarks.servers import Server, tokens
 from dispatch import services
 from dispatch.models import Offer
@@ -98,7 +98,7 @@ def main() -> int:
     report = Report("overload")
     with scratch_database("overload"):
         hire(given.drivers)
-        fill(OLD_ORDERS, orders=given.old_orders)
+        keep_old_orders(given.old_orders)
         keys = tokens()
         who = callers(given.orders, keys)
         server = Server()
@@ -161,6 +161,11 @@ def main() -> int:
         "p99 of served heartbeats, syncs, accepts : of all that is served",
         p99(urgent.served) / p99(whole.served),
         at_most=1,
+    )
+    report.bar(
+        "share of heartbeats, syncs and accepts sent away : of lists",
+        share_shed(urgent) / max(share_shed(lists), 1e-9),
+        at_most=0.1,
     )
     report.bar("p99 of whatever is served, s", p99(whole.served), at_most=12)
     report.bar("p99 of a heartbeat by socket, s", p99(heard["answers"]), at_most=5)

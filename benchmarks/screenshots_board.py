@@ -56,9 +56,9 @@ STEPS = [
          100 + n * 53 % 2900 || ' ' || ({STREETS})[1 + n * 7 % 18],
          CASE WHEN n % 11 = 0 THEN 'van' WHEN n % 7 = 0 THEN 'bicycle' ELSE '' END,
          CASE WHEN n % 23 = 0 THEN 2 WHEN n % 9 = 0 THEN 1 ELSE 0 END, 6 + n % 180 / 10.0, 'USD', '{{}}',
-         state, state = 'pending' AND n % 36 = 0, state = 'pending' AND n % 17 = 0,
+         state, state = 'pending' AND n % 36 = 0, false,
          CASE WHEN state <> 'pending' THEN (SELECT min(id) FROM drivers_driver) + n / 4 * 13 % 2000 END,
-         CASE state WHEN 'pending' THEN 2 WHEN 'assigned' THEN 3 ELSE 4 END, made, made,
+         CASE state WHEN 'pending' THEN CASE WHEN n % 36 = 0 THEN 3 ELSE 2 END WHEN 'assigned' THEN 3 ELSE 4 END, made, made,
          CASE WHEN state = 'pending' AND n % 36 <> 0 THEN now() + (40 + n % 200) * interval '1 second'
               ELSE made + interval '15 seconds' END,
          CASE WHEN state = 'pending' AND n % 36 <> 0 THEN now() + (70 + n * 13 % 900) * interval '1 second'
@@ -71,20 +71,21 @@ STEPS = [
     """INSERT INTO orders_ordercontact (order_id, name, phone, notes)
        SELECT id, 'Carol Customer', '+1 628 555 0199', 'Ring twice' FROM orders_order""",
     """INSERT INTO orders_orderevent (order_id, version, kind, at, actor_type, actor_id, actor_name, data, txid)
-       SELECT o.id, step.version, step.kind, o.created_at + step.after, step.actor, '', step.name, step.data::jsonb,
+       SELECT o.id, step.version, step.kind, step.at, step.actor, step.who, step.name, step.data::jsonb,
          pg_current_xact_id()::text::bigint
        FROM orders_order o CROSS JOIN LATERAL (VALUES
-         (1, 'order.created', interval '0', 'integrator', 'Corner Shop', '{}'),
-         (2, 'order.offered', interval '0.2 seconds', 'system', 'Baton', '{"drivers": 12, "nearest_m": 310}'),
-         (3, 'order.assigned', interval '15 seconds', 'system', 'Baton', (SELECT json_build_object('how', 'auto',
+         (1, 'order.created', o.created_at, 'integrator', '', 'Corner Shop', '{}'),
+         (2, 'order.offered', o.offered_at, 'system', '', 'Baton', '{"drivers": 12, "nearest_m": 310}'),
+         (3, CASE WHEN o.expired THEN 'order.expired' ELSE 'order.assigned' END, coalesce(o.assigned_at, o.expires_at),
+            'system', '', 'Baton', CASE WHEN o.expired THEN '{"offered": true}' ELSE (SELECT json_build_object('how', 'auto',
             'driver', o.driver_id, 'distance_m', 310, 'position_age_s', 3, 'considered', 6, 'radius_km', 5, 'candidates',
             json_agg(json_build_object('driver', d.id, 'distance_m', 310 + 140 * k, 'position_age_s', 2 + k, 'load', k % 3,
               'capacity', 3, 'passed_over', (ARRAY['farther','other_order','no_room','farther','declined'])[k]) ORDER BY k)
             )::text FROM (SELECT o.driver_id AS id, 0 AS k UNION ALL SELECT o.driver_id + k, k FROM generate_series(1, 5) k
-            ) d)),
-         (4, 'order.picked_up', (now() - o.created_at) * 0.4, 'driver',
+            ) d) END),
+         (4, 'order.picked_up', o.picked_up_at, 'driver', o.driver_id::text,
             (SELECT d.name FROM drivers_driver d WHERE d.id = o.driver_id), '{}')
-       ) AS step (version, kind, after, actor, name, data)
+       ) AS step (version, kind, at, actor, who, name, data)
        WHERE step.version <= o.version ORDER BY o.created_at, step.version""",
     """UPDATE orders_orderevent SET data = jsonb_set(data, '{candidates,0}', (data->'candidates'->0) - 'passed_over')
        WHERE kind = 'order.assigned'""",

@@ -16,8 +16,6 @@ ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 #: Connections that wait to be accepted.
 BACKLOG = 2048
-#: Requests at a time in each of several processes. Each thread keeps a connection to PostgreSQL.
-THREADS = 8
 #: Debian has it where an ordinary user's PATH does not look.
 NGINX_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 

@@ -258,11 +258,10 @@ def servers(port: int, environment: dict[str, str], *, web: int, ws: int) -> lis
     if proxy is None:
         raise SystemExit("nginx is not installed; bin/up installs it")
     believed = serving.behind_us(trusted)
-    more = {} if "BATON_MAX_REQUESTS_AT_ONCE" in environment else {"BATON_MAX_REQUESTS_AT_ONCE": str(serving.THREADS)}
     named = [(f"web{n}", each) for n, each in enumerate(web_ports, 1)]
     named += [(f"ws{n}", each) for n, each in enumerate(ws_ports, 1)]
     return [
-        *(server(name, each, believed, port=each, **more) for name, each in named),
+        *(server(name, each, believed, port=each) for name, each in named),
         Child("proxy", lambda fd: proxy),
     ]
 

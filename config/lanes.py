@@ -1,9 +1,10 @@
 """Who is served first when more is asked than the machine carries, who waits for how long, who is sent away.
 
 A lane has a fixed number of threads. Whoever finds one free goes in; the others wait by rank: a driver's heartbeat or tap
-before a new order, that before a list. But every fifth turn is a new order's: without new ones nobody has anything to tap,
-and phones that try again for ever would keep all of them out. Nobody waits longer than its client would: then it is
-answered 503, not served late.
+before a new order, that before a list. But one thread in six is for new orders as long as some wait: without them nobody
+has anything to tap, and phones that try again for ever would keep all of them out. Threads and not turns are shared, since
+a new order is as much work as several taps. Nobody waits longer than its client would: then it is answered 503, not served
+late.
 """
 
 import asyncio
@@ -36,8 +37,8 @@ class Rank(IntEnum):
 
 #: Seconds that each waits for a thread. The driver's app waits 15 for an act, of which a lock may take four.
 PATIENCE: Mapping[Rank, float] = {Rank.ACT: 8.0, Rank.REQUEST: 5.0, Rank.LISTING: 2.0}
-#: After so many turns given to acts while requests wait, one of those has its turn.
-ACTS_IN_A_ROW = 4
+#: However many acts wait, requests may hold one thread in so many.
+A_THREAD_IN = 6
 #: When whoever was sent away may come again, seconds.
 COMES_AGAIN = {Rank.ACT: 1, Rank.REQUEST: 2, Rank.LISTING: 5}
 #: Shedding is written down at most so often, seconds.
@@ -98,10 +99,10 @@ class Lane:
         self.arriving = 0
         self._free = threads
         self._may_hold = {Rank.ACT: threads, Rank.REQUEST: threads, Rank.LISTING: max(1, threads // 2)}
+        self._for_requests = min(threads - 1, max(1, threads // A_THREAD_IN))
         self._holds = dict.fromkeys(Rank, 0)
         self._queues: dict[Rank, deque[Turn]] = {rank: deque() for rank in Rank}
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
-        self._acts_in_a_row = 0
         self._shed = dict.fromkeys(Rank, 0)
         self._noted_at = 0.0
 
@@ -205,14 +206,13 @@ class Lane:
         self._free += 1
         self._holds[rank] -= 1
         while self._free and (first := self._first()) is not None:
-            self._acts_in_a_row = self._acts_in_a_row + 1 if first is Rank.ACT else 0
             self._take(first)
             self._queues[first].popleft().set_result(None)
 
     def _first(self) -> Rank | None:
         """Whose turn it is of those who wait."""
         waiting = [rank for rank in Rank if self._queues[rank] and self._holds[rank] < self._may_hold[rank]]
-        if Rank.REQUEST in waiting and self._acts_in_a_row >= ACTS_IN_A_ROW:
+        if Rank.REQUEST in waiting and self._holds[Rank.REQUEST] < self._for_requests:
             return Rank.REQUEST
         return waiting[0] if waiting else None
 

@@ -1,4 +1,4 @@
-"""How the OpenAPI 3.1 document is made. What the calls are is said in dispatch/api/schema.py; here are added the refusals
+"""How the OpenAPI 3.1 document is made. What the calls are is said in dispatch/api/schema*.py; here are added the refusals
 that every call shares, and the problem document with the codes of config/problems.py."""
 
 import inspect
@@ -18,10 +18,12 @@ from dispatch.api.documents import COMPONENTS, STRING, TRUTH, Schema, count, lis
 from dispatch.api.documents_board import board_components
 from dispatch.api.schema import CALLS, DRIVER_TOKEN, SECURITY_SCHEMES, TAGS, Call, answered, grants_in_words
 from dispatch.api.schema_board import BOARD_CALLS
+from dispatch.api.schema_driver import DRIVER_CALLS
 from drivers.errors import DomainError
 from drivers.http import StrictSerializer
 from orders.lifecycle import Status
 
+EVERY_CALL = CALLS | DRIVER_CALLS | BOARD_CALLS
 #: Statuses of the codes that the product's errors do not carry themselves.
 STATUS_OF = {code: status for status, code in FRAMEWORK_CODES.items()} | STATUS
 
@@ -64,7 +66,7 @@ class Described(AutoSchema):
     @property
     def call(self) -> Call:
         view = type(self.view)
-        return (CALLS.get(view) or BOARD_CALLS[view])[self.method]
+        return EVERY_CALL[view][self.method]
 
     def get_operation_id(self) -> str:
         return self.call.id

@@ -294,7 +294,8 @@ MAX_PROOF_BYTES = env.integer("BATON_MAX_PROOF_BYTES", 5 * 1024 * 1024, minimum=
 MAX_PROOFS_AT_ONCE = env.integer("BATON_MAX_PROOFS_AT_ONCE", 2, minimum=1)
 MAX_PROOFS_WAITING = env.integer("BATON_MAX_PROOFS_WAITING", 30, minimum=1)
 # Requests inside Django at once, and how many may wait for a turn (config/gate.py); beyond: 503 with Retry-After.
-MAX_REQUESTS_AT_ONCE = env.integer("BATON_MAX_REQUESTS_AT_ONCE", 24, minimum=1)
+# More threads than these only take the processor from the sockets of the same process (docs/performance.md).
+MAX_REQUESTS_AT_ONCE = env.integer("BATON_MAX_REQUESTS_AT_ONCE", 8, minimum=1)
 MAX_REQUESTS_WAITING = env.integer("BATON_MAX_REQUESTS_WAITING", 4000, minimum=1)
 
 # Who may read /metrics: the holder of this token; without one, whoever asks from this machine itself.

@@ -51,13 +51,22 @@ SILENCE_SECONDS = 1.0
 def order_changed(order: Order, event: OrderEvent, *, contact: OrderContact | None = None) -> None:
     """To dispatchers: `order`. To the holder, if there is one: `order`, with the contact while they hold it; who tells of
     many orders brings it along, otherwise it is read."""
-    head = {"type": "order", "at": rfc3339(event.at), "version": order.version, "kind": str(event.kind)}
-    _say(DISPATCHERS, text=encode({**head, "order": representations.order_for_staff(order)}))
+    _say(DISPATCHERS, text=order_frame(order, event), order=str(order.pk), version=order.version)
     if order.driver_id is not None:
         held = order.status in HELD
         contact = (contact or CONTACTS.one(CONTACT_OF, [order.pk])) if held else None
         shown = representations.order_for_driver(order, contact)
-        _tell([order.driver_id], text=encode({**head, "order": shown}))
+        _tell([order.driver_id], text=_order_frame(order, event, shown))
+
+
+def order_frame(order: Order, event: OrderEvent) -> str:
+    """`order`, as dispatchers see it, after this event."""
+    return _order_frame(order, event, representations.order_for_staff(order))
+
+
+def _order_frame(order: Order, event: OrderEvent, shown: dict[str, Any]) -> str:
+    head = {"type": "order", "at": rfc3339(event.at), "version": order.version, "kind": str(event.kind)}
+    return encode({**head, "order": shown})
 
 
 def order_removed(order: Order, driver_id: int, reason: str) -> None:
@@ -99,7 +108,13 @@ def driver_changed(driver_id: int) -> None:
 
     Only the id is published. Each process that serves dispatchers reads the drivers who changed, many at once.
     """
-    _say(DISPATCHERS, changed=[driver_id])
+    drivers_changed([driver_id])
+
+
+def drivers_changed(driver_ids: Sequence[int]) -> None:
+    """`driver_changed` for many at once, one publish. May be called outside a transaction."""
+    if driver_ids:
+        _say(DISPATCHERS, changed=list(driver_ids))
 
 
 def drivers_moved(moved: Sequence[Recorded]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -243,27 +243,39 @@ def figures_of(*, driver_id: int, minutes_east: int = 0) -> Figures:
 
 
 #: By hand, because a whole crowd asks it at once (dispatch/services/accept.py).
-ORDER_OFFERED_SQL = """
-SELECT id, status, expired, driver_id, expires_at, assigned_at, cancelled_at, clock_timestamp()
-FROM orders_order
-WHERE id = %(order)s
-  AND EXISTS (SELECT FROM dispatch_offer WHERE order_id = %(order)s AND driver_id = %(driver)s)
-  AND NOT EXISTS (
-      SELECT FROM dispatch_actionreceipt WHERE driver_id = %(driver)s AND action_id = %(action)s AND %(action)s <> ''
-  )
+SIGHT_SQL = """
+SELECT EXISTS (SELECT FROM dispatch_offer WHERE order_id = %(order)s AND driver_id = %(driver)s),
+       %(action)s <> '' AND EXISTS (
+           SELECT FROM dispatch_actionreceipt WHERE driver_id = %(driver)s AND action_id = %(action)s
+       ),
+       clock_timestamp(), id, status, expired, driver_id, expires_at, assigned_at, cancelled_at
+FROM orders_order WHERE id = %(order)s
 """
 
 
-def order_offered_to(*, order_id: UUID, driver_id: int, unless_acted: str = "") -> tuple[Order, datetime] | None:
-    """The state and deadlines of an order that was ever offered to the driver, and the database's time; nothing else of it
-    is loaded. None if there is no such order or offer, or the driver has carried out the act `unless_acted` before."""
+class Sight(NamedTuple):
+    """One look at an order that a driver wants to accept, at one moment and without a lock."""
+
+    #: It is or once was in the driver's feed.
+    is_offered: bool
+    #: The driver has carried out an act of this name before, whatever it was.
+    has_acted: bool
+    #: The database's time.
+    now: datetime
+    #: State and deadlines; nothing else of it is loaded.
+    order: Order
+
+
+def sight_of_order(*, order_id: UUID, driver_id: int, action_id: str = "") -> Sight | None:
+    """What there is to know before the order is locked for the driver; None if there is no such order."""
     with connection.cursor() as cursor:
-        cursor.execute(ORDER_OFFERED_SQL, {"order": order_id, "driver": driver_id, "action": unless_acted})
+        cursor.execute(SIGHT_SQL, {"order": order_id, "driver": driver_id, "action": action_id})
         row = cursor.fetchone()
     if row is None:
         return None
     names = ["id", "status", "expired", "driver_id", "expires_at", "assigned_at", "cancelled_at"]
-    return Order.from_db("default", names, row[:-1]), row[-1]
+    is_offered, has_acted, now, *loaded = row
+    return Sight(is_offered, has_acted, now, Order.from_db("default", names, loaded))
 
 
 def driver_profile(*, driver_id: int) -> tuple[Driver, Presence]:

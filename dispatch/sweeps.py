@@ -1,4 +1,5 @@
-"""What has to happen by itself, to the second: orders expire, are assigned and are offered; silent drivers go off duty.
+"""What has to happen by itself, to the second: orders expire, are assigned and are offered; silent drivers go off duty, and
+whoever is off duty or full keeps no offers.
 
 django-q2's scheduler wakes only about every 30 s, so it starts *runs*, and a run ticks every second. Two runs are alive
 at a time (dispatch/seats.py): the active one ticks, the standby waits for the seat and has it within a tenth of a
@@ -23,7 +24,14 @@ from django.db import connection, connections
 
 from dispatch import matching, seats
 from dispatch.seats import Claim, Seat
-from dispatch.services import auto_assign, expire_orders, follow_holders, mark_silent_drivers_offline, offer_orders
+from dispatch.services import (
+    auto_assign,
+    expire_orders,
+    follow_holders,
+    mark_silent_drivers_offline,
+    offer_orders,
+    withdraw_left_over_offers,
+)
 from dispatch.services.duty import SILENT_BATCH
 from dispatch.services.expire import EXPIRE_BATCH
 
@@ -41,6 +49,7 @@ ARRIVAL_SECONDS = 1.0
 #: An active one whose sign of life has not changed for so many seconds is frozen: the standby takes the seat from it.
 FROZEN_AFTER_BEATS = 4
 SILENT_EVERY_SECONDS = 5.0
+LEFT_OVER_EVERY_SECONDS = 5.0
 FOLLOW_EVERY_SECONDS = 10.0
 #: After an outage much has expired and many are silent: so many batches, then the other sweeps get their turn.
 EXPIRE_BATCHES = 20
@@ -163,6 +172,7 @@ class Sweeper:
         self._beat = beat
         self._offered_up_to: UUID | None = None
         self._silent_checked = -math.inf
+        self._withdrawn = -math.inf
         self._followed = -math.inf
 
     def tick(self) -> None:
@@ -171,6 +181,7 @@ class Sweeper:
         self._try(self._auto_assign)
         self._try(self._offer)
         self._try(self._mark_silent)
+        self._try(self._withdraw)
         self._try(self._follow)
 
     def _try(self, sweep: Callable[[], None]) -> None:
@@ -203,6 +214,11 @@ class Sweeper:
                 if mark_silent_drivers_offline() < SILENT_BATCH:
                     return
                 self._beat()
+
+    def _withdraw(self) -> None:
+        if time.monotonic() - self._withdrawn >= LEFT_OVER_EVERY_SECONDS:
+            withdraw_left_over_offers()
+            self._withdrawn = time.monotonic()
 
     def _follow(self) -> None:
         if time.monotonic() - self._followed >= FOLLOW_EVERY_SECONDS:

@@ -1,6 +1,7 @@
 """Reads: orders as their owners see them, their history, and the feed of everything that happened. Nothing here writes
 or locks."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,7 +10,6 @@ from django.db.models import Case, Q, QuerySet, When
 
 from drivers.errors import Invalid, NotFound
 from orders.models import Order, OrderEvent, SavedPlace
-from orders.months import SettledBefore
 
 #: Events that one read of the feed looks at for an integrator's own: bounds how long a reader with few orders among
 #: very many waits. The answer's `next` moves on all the same.
@@ -66,6 +66,11 @@ class FeedPage:
     next: FeedPosition
 
 
+#: Which months are settled is asked only here: they may settle before the events are read, and whoever is behind them has
+#: not read their last ones.
+FEED_SQL = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, baton_settled_txid(), baton_settled_before()"
+
+
 def read_feed(*, after: FeedPosition = FEED_START, limit: int, integrator_id: int | None = None) -> FeedPage:
     """The next events of all orders, or of one integrator's; at most `limit`, none twice and none ever left out.
 
@@ -75,8 +80,8 @@ def read_feed(*, after: FeedPosition = FEED_START, limit: int, integrator_id: in
     as after a restore of an older backup.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, baton_settled_txid()")
-        horizon, settled = cursor.fetchone()
+        cursor.execute(FEED_SQL)
+        horizon, settled, settled_before = cursor.fetchone()
     end = FeedPosition(horizon, 0)
     if after > end:
         raise Invalid(after="This cursor is ahead of the feed. Start again without it.")
@@ -88,7 +93,7 @@ def read_feed(*, after: FeedPosition = FEED_START, limit: int, integrator_id: in
     )
     if after.txid >= settled:
         # Nothing is written any more of orders that were settled by then.
-        unread = unread.filter(order_id__gte=SettledBefore())
+        unread = unread.filter(order_id__gte=settled_before)
     if integrator_id is None:
         events = list(unread[:limit])
     else:
@@ -100,6 +105,31 @@ def read_feed(*, after: FeedPosition = FEED_START, limit: int, integrator_id: in
     if len(events) == limit:
         end = FeedPosition(events[-1].txid, events[-1].pk)
     return FeedPage(events=events, next=end)
+
+
+CHANGED_SQL = """
+SELECT order_id, max(version) FROM orders_orderevent
+WHERE txid >= %s AND txid < %s AND order_id >= baton_settled_before() GROUP BY order_id
+"""
+
+
+def changed_orders(*, since: int | None) -> tuple[dict[UUID, int], int]:
+    """Orders that transactions from `since` on have changed, with their versions, and where to go on next time. None of them
+    is ever left out (as in `read_feed`); without `since` nothing but where to begin."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        (horizon,) = cursor.fetchone()
+        if since is None:
+            return {}, horizon
+        cursor.execute(CHANGED_SQL, [since, horizon])
+        return dict(cursor.fetchall()), horizon
+
+
+def orders_with_latest_event(order_ids: Collection[UUID]) -> list[tuple[Order, OrderEvent]]:
+    """Orders as they are, each with the event that made it so."""
+    orders = Order.objects.in_bulk(order_ids)
+    events = OrderEvent.objects.filter(order_id__in=orders).order_by("order_id", "-version").distinct("order_id")
+    return [(orders[event.order_id], event) for event in events]
 
 
 #: Saved places that one look shows.

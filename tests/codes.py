@@ -10,7 +10,7 @@ from django.test import Client
 from django_otp.oath import totp
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from tests import cast
+from tests import cast, staff
 
 PAGE = "/admin/second-factor/"
 SIGN_IN = "/admin/login/"
@@ -49,3 +49,10 @@ def much_later(user: User) -> None:
     """The codes of before, and the waits after wrong ones, are of the past."""
     steps = int(time.time()) // 30
     TOTPDevice.objects.filter(user=user).update(last_t=steps - 10, throttling_failure_timestamp=None)
+
+
+def enrolled(user: User) -> list[str]:
+    """With a second factor, whose codes so far are used; the backup codes."""
+    backup = set_up(staff.signed_in(user))
+    much_later(user)
+    return backup

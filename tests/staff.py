@@ -51,3 +51,8 @@ def page_text(response: Any) -> str:
 
 def _text(html: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split()).replace(" :", ":").replace(" ,", ",")
+
+
+def is_in(client: Client) -> bool:
+    """Whether the back office lets this session in."""
+    return bool(client.get("/admin/").status_code == 200)

@@ -148,8 +148,9 @@ async def rage(options: argparse.Namespace, clients: Clients, nemesis: Nemesis, 
         if fault is None:
             await asyncio.sleep(min(1.0, options.seconds - elapsed))
             continue
+        struck = time.monotonic()
         await nemesis.strike(fault)
-        await asyncio.sleep(fault.rest_s)
+        await asyncio.sleep(max(fault.rest_s, struck + options.every - time.monotonic()))
         if len(nemesis.struck) % 10 == 0:
             say(f"· {elapsed:.0f} s: {clients.operations():,} operations, {len(nemesis.struck)} faults")
 
@@ -263,6 +264,13 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--nemesis", default=",".join(KINDS), metavar="KINDS", help=f"of {','.join(KINDS)}, or none")
     parser.add_argument(
         "--recovery", type=float, default=RECOVERS_WITHIN_S, metavar="N", help="whole again within so many seconds (15)"
+    )
+    parser.add_argument(
+        "--every",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="a fault at most every N seconds (default: one after the other)",
     )
     parser.add_argument("--schedule", type=Path, metavar="FILE", help="exactly the faults in this file")
     parser.add_argument("--shrink", type=int, default=0, metavar="N", help="halve a failing schedule up to N times")

@@ -30,7 +30,7 @@ async def one(stack: Stack, who: tuple[list[dict[str, object]], str, str], name:
         spoil(name, stack.copy)
         if sabotage.sql:
             ledger.run_as_owner(owner, sabotage.sql)
-        parts = ("postgres", "web", "worker") if sabotage.crash else ("web", "worker")
+        parts = ("postgres", "web", "worker") if sabotage.crashes else ("web", "worker")
         await stack.run("bin/service", "restart", *parts, seconds=120)
         await stack.well(60)
     clients, nemesis = Clients(stack, options), Nemesis(stack, say)
@@ -39,8 +39,9 @@ async def one(stack: Stack, who: tuple[list[dict[str, object]], str, str], name:
     try:
         await clients.start(options.seed, *who)
         await asyncio.sleep(SECONDS / 2)
-        if sabotage and sabotage.crash:
+        for _ in range(sabotage.crashes if sabotage else 0):
             await nemesis.strike(Fault("kill", "postmaster", 0.0, 0.0))
+            await asyncio.sleep(2)
         await asyncio.sleep(SECONDS / 2)
         await clients.tell("quiet", "quiet", 60)
         await settle(stack)

@@ -142,14 +142,18 @@ say_roles() {
     } | superuser_psql -d postgres
 }
 
+has_database() { [ -n "$(superuser_psql -d postgres -Atc "SELECT 1 FROM pg_database WHERE datname = 'baton'" 2>/dev/null)" ]; }
+
 # Roles, database and PostGIS. The passwords travel by pipe, not by command line. Done again only when something changed:
 # it connects to template1, which would get in the way of tests that are creating their databases at that moment.
 prepare_database() {
     local wanted started
     started=$(now_ms)
     wanted=$(printf '%s %s' "$BATON_OWNER_PASSWORD" "$BATON_APP_PASSWORD" | cat - "$ROOT/deploy/roles.sql" | sha256sum)
-    if [ "$(cat "$PG_DATA/baton.prepared" 2>/dev/null)" = "$wanted" ]; then return; fi
     [ -n "${PG_BIN:-}" ] || find_postgres || fail "PostgreSQL's programs have gone; bin/up installs them again"
+    if [ "$(cat "$PG_DATA/baton.prepared" 2>/dev/null)" = "$wanted" ] && has_database; then return; fi
+    # Should somebody have dropped the database: a new one has no tables.
+    rm -f "$PG_DATA/baton.prepared" "$MIGRATED"
     say_roles >>"$SETUP_LOG" 2>&1 || fail "the database could not be prepared: $(last_words "$SETUP_LOG" 200) (log: $SETUP_LOG)"
     printf '%s\n' "$wanted" >"$PG_DATA/baton.prepared" || disk_or "cannot write to $PG_DATA"
     done_in "$started" "Roles, database and PostGIS"

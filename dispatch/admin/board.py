@@ -28,7 +28,8 @@ ABILITIES: Final = {
     "place": "orders.add_order",
     "contacts": "orders.view_ordercontact",
 }
-#: Fetched side by side at once, instead of one import after the other down a chain of eight.
+#: What the lists need, fetched side by side at once instead of one import after the other down a chain of eight. The map and
+#: the form for a new order are in folders of their own and come after the lists.
 MODULES: Final = sorted(
     f"dispatch/board/{path.name}"
     for path in (Path(__file__).parent.parent / "static" / "dispatch" / "board").glob("*.js")

@@ -12,6 +12,7 @@ from uuid import UUID
 from dispatch.attention import Attention, attention
 from dispatch.consumers import frames
 from dispatch.consumers.database import ask
+from dispatch.consumers.missed import Missed
 from dispatch.selectors_board import board_drivers, board_stats
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,8 @@ STATS_SECONDS = 3.0
 ATTENTION_SECONDS = 2.0
 #: Who was heard of without having moved is told of so often.
 SEEN_SECONDS = 5.0
+#: A change that no push told of is told of within twice as long.
+MISSED_SECONDS = 5.0
 #: Closer than so many degrees (two metres), and turned by less than so many, is where they were.
 SAME_DEGREES = 2e-5
 SAME_HEADING = 15.0
@@ -47,17 +50,26 @@ class Board:
         self._tasks: list[asyncio.Task[None]] = []
         self._attention: Attention | None = None
         self._attention_at = 0.0
+        #: What the screens know: the latest look may have been somebody's who came.
+        self._told: Attention | None = None
+        self._looking: asyncio.Task[Attention] | None = None
+        self._missed = Missed(self._show, self.changed)
+        self._beginning: asyncio.Task[None] | None = None
         #: The database's clock, less this process's.
         self._clock_ahead = timedelta(0)
 
     def start(self) -> None:
-        """Work from now on, while somebody watches. Does nothing if it works already."""
+        """Work from now on, while somebody watches; call when somebody has come."""
+        if len(self._screens) == 1:
+            # From before they read the board.
+            self._beginning = asyncio.create_task(self._try(self._tell_missed, "Missed changes"))
         if not self._tasks:
             self._tasks = [
                 asyncio.create_task(self._repeat(GATHER_SECONDS, self._tell_drivers, "Drivers")),
                 asyncio.create_task(self._repeat(STATS_SECONDS, self._tell_stats, "The counts")),
                 asyncio.create_task(self._repeat(ATTENTION_SECONDS, self._tell_attention, "What needs attention")),
                 asyncio.create_task(self._repeat(SEEN_SECONDS, self._tell_seen, "Signs of life")),
+                asyncio.create_task(self._repeat(MISSED_SECONDS, self._tell_missed, "Missed changes")),
             ]
 
     def moved(self, rows: Iterable[dict[str, Any]]) -> None:
@@ -78,10 +90,21 @@ class Board:
         return datetime.now(UTC) + self._clock_ahead
 
     async def attention(self) -> Attention:
-        """What needs attention now, or a moment ago."""
-        if self._attention is None or time.monotonic() - self._attention_at > FRESH_SECONDS:
-            return await self._look()
-        return self._attention
+        """What needs attention now, or a moment ago. Those who come at once share one look."""
+        found = self._attention
+        if found is None or time.monotonic() - self._attention_at > FRESH_SECONDS:
+            if self._looking is None or self._looking.done():
+                self._looking = asyncio.create_task(self._look())
+            # Whoever hangs up leaves it to the others.
+            found = await asyncio.shield(self._looking)
+        self._told = self._told or found
+        return found
+
+    def forget(self) -> None:
+        """What the screens knew: there are none any more, and nobody keeps it up to date."""
+        self._attention = self._told = self._looking = None
+        self._spots.clear()
+        self._missed.forget()
 
     def _show(self, text: str) -> None:
         for screen in list(self._screens):
@@ -93,11 +116,15 @@ class Board:
             # What takes long is done less often: never more than a fifth of the time goes into it.
             await asyncio.sleep(max(seconds, 4 * spent))
             began = time.monotonic()
-            try:
-                await tell()
-            except Exception as error:
-                log.warning("%s could not be told to the board: %s", what, error)
+            await self._try(tell, what)
             spent = time.monotonic() - began
+
+    @staticmethod
+    async def _try(tell: Callable[[], Coroutine[Any, Any, None]], what: str) -> None:
+        try:
+            await tell()
+        except Exception as error:
+            log.warning("%s could not be told to the board: %s", what, error)
 
     # --- Drivers ---
 
@@ -140,16 +167,24 @@ class Board:
 
     # --- Orders ---
 
+    def heard(self, order_id: str, version: int) -> None:
+        """A push told of this order."""
+        self._missed.heard(order_id, version)
+
+    async def _tell_missed(self) -> None:
+        if self._screens:
+            await self._missed.look()
+
     async def _tell_stats(self) -> None:
         if self._screens:
             self._show(frames.stats(await ask(board_stats)))
 
     async def _tell_attention(self) -> None:
         if not self._screens:
-            self._attention = None
+            self._attention = self._told = None
             return
-        before = self._attention
         now = await self._look()
+        before, self._told = self._told, now
         if before is None or now.rows != before.rows:
             self._show(frames.attention(now))
         if before is not None and (offers := _different(now.offers, before.offers)):

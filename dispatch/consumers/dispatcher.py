@@ -1,10 +1,10 @@
 """The dispatcher's socket: `/ws/dispatch/`, signed in by the admin's session."""
 
+import asyncio
 from typing import assert_never
 
 from django.conf import settings
 
-from dispatch.attention import Attention
 from dispatch.consumers import frames
 from dispatch.consumers.base import Push, Socket
 from dispatch.consumers.database import ask
@@ -56,9 +56,9 @@ class DispatcherSocket(Socket):
     async def snapshot(self) -> Push:
         if self.is_chunked:
             self._later = []
-        needed = await hub().board.attention()
+        shown, needed = await asyncio.gather(ask(board, with_drivers=not self.is_chunked), hub().board.attention())
         people = hub().viewers.people()
-        return await ask(_snapshot, needed, people, chunked=self.is_chunked), ()
+        return await ask(frames.board_snapshot, shown, needed, people, chunked=self.is_chunked), ()
 
     async def after_snapshot(self) -> None:
         if not self.is_chunked:
@@ -90,10 +90,6 @@ class DispatcherSocket(Socket):
                 self.reply(frames.pong(frame.id, hub().board.server_time(), hears=hub().hears))
             case _:
                 assert_never(frame)
-
-
-def _snapshot(needed: Attention, people: frames.People, *, chunked: bool) -> str:
-    return frames.board_snapshot(board(with_drivers=not chunked), needed, people, chunked=chunked)
 
 
 def _driver_chunks() -> list[str]:

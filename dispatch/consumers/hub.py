@@ -109,7 +109,8 @@ class Hub:
         self.watchers.discard(socket)
         self.viewers.left(socket)
         if not self.watchers and (group := self._subscriptions.pop(shards.DISPATCHERS, None)):
-            # Nobody here needs the positions of all drivers any more.
+            # Nobody here needs the positions of all drivers any more, and whoever comes next looks anew.
+            self.board.forget()
             task = asyncio.create_task(group.end())
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
@@ -130,6 +131,9 @@ class Hub:
         elif "changed" in message:
             self.board.changed(message["changed"])
         elif "text" in message:
+            # A process of the version before, which this one replaces, does not say which order.
+            if "order" in message:
+                self.board.heard(message["order"], message["version"])
             for watcher in list(self.watchers):
                 watcher.push(message["text"])
         elif "sign_out" in message:

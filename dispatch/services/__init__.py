@@ -13,6 +13,7 @@ from dispatch.services.assign import (
 from dispatch.services.auto_assign import auto_assign
 from dispatch.services.carry import deliver_order, fail_order, pick_up_order, release_order
 from dispatch.services.cleaning import clean_up
+from dispatch.services.closing import withdraw_left_over_offers
 from dispatch.services.crew import (
     correct_driver,
     register_driver,
@@ -106,4 +107,5 @@ __all__ = [
     "undo_of",
     "unlock_second_factor",
     "unpin_order",
+    "withdraw_left_over_offers",
 ]

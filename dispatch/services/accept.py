@@ -55,19 +55,21 @@ def accept_order(*, order_id: UUID, driver_id: int, tap: Tap = NO_TAP) -> Done:
     Raises NotFound, NotOffered, OrderTaken, OrderExpired, OrderCancelled, OrderNotPending, DriverAtCapacity,
     DriverOffline, DriverSuspended, Busy.
     """
-    seen = selectors.order_offered_to(order_id=order_id, driver_id=driver_id, unless_acted=tap.action_id)
-    if seen is not None and seen[0].driver_id != driver_id:
-        # Most of a crowd come after the order is gone: they are told so from one look without a lock, instead of queueing
-        # for the row only to hear the same. Whoever this lets through is judged under the lock.
-        order, now = seen
-        check_available(order, now=now)
+    seen = selectors.sight_of_order(order_id=order_id, driver_id=driver_id, action_id=tap.action_id)
+    if seen is not None and not seen.has_acted and seen.order.driver_id != driver_id:
+        # Most of a crowd come after the order is gone, and some were never offered it: they are told so from one look
+        # without a lock, instead of queueing for the row only to hear the same. Whoever this lets through is judged under
+        # the lock.
+        if not seen.is_offered:
+            raise NotOffered
+        check_available(seen.order, now=seen.now)
     return act_once(
         driver_id=driver_id,
         order_id=order_id,
         verb="accept",
         tap=tap,
         act=lambda: _accept(order_id=order_id, driver_id=driver_id, tap=tap),
-        is_new=seen is not None,
+        is_new=seen is not None and not seen.has_acted,
     )
 
 

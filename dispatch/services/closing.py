@@ -8,9 +8,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 
 from dispatch import live
+from dispatch.locks import loads_of, lock_available_drivers
+from drivers.clock import database_now
+from drivers.models import Presence
 from orders.models import Order
 
 OF_ORDERS = """
@@ -23,7 +26,8 @@ SELECT order_id, array_agg(driver_id ORDER BY driver_id) FROM closed GROUP BY or
 """
 
 #: Offers of other orders are not ours to wait for (dispatch/locks.py, rule 3): one that is locked right now is being closed
-#: or answered by somebody else, and the check under the lock decides whatever is left.
+#: or answered by somebody else, and the check under the lock decides whatever is left. If it was only being marked as
+#: delivered, or was opened this very moment, a sweep takes it away (`withdraw_left_over_offers`).
 OF_DRIVERS = """
 WITH available AS (
     SELECT id, order_id FROM dispatch_offer
@@ -73,3 +77,40 @@ def close_offers_of_drivers(driver_ids: Sequence[int], reason: str, *, now: date
         cursor.execute(OF_DRIVERS, {"drivers": list(driver_ids), "now": now, "reason": reason})
         for order_id, version, drivers in cursor.fetchall():
             live.offers_closed(order_id, version, drivers, reason)
+
+
+LEFT_OVER = """
+WITH offered AS (
+    SELECT DISTINCT driver_id FROM dispatch_offer WHERE status = 'open' AND order_id >= baton_settled_before()
+), held AS (
+    SELECT driver_id, count(*) AS load FROM orders_order WHERE status IN ('assigned', 'picked_up') GROUP BY driver_id
+)
+SELECT driver.id FROM offered
+JOIN drivers_driver driver ON driver.id = offered.driver_id
+JOIN drivers_presence presence ON presence.driver_id = driver.id
+LEFT JOIN held ON held.driver_id = driver.id
+WHERE NOT presence.is_online OR held.load >= driver.capacity
+ORDER BY driver.id LIMIT %s
+"""
+LEFT_OVER_BATCH = 500
+
+
+def withdraw_left_over_offers() -> int:
+    """Withdraw what drivers are still offered who have left the market: it was locked when they left, or was opened at that
+    moment. How many drivers were looked at. Waits for nobody: what is locked now is for the next time."""
+    with transaction.atomic(durable=True):
+        with connection.cursor() as cursor:
+            cursor.execute(LEFT_OVER, [LEFT_OVER_BATCH])
+            found = [driver_id for (driver_id,) in cursor.fetchall()]
+        if not found:
+            return 0
+        drivers = lock_available_drivers(found)
+        # What was seen before may have changed: only what holds under the lock counts.
+        on_duty = set(Presence.objects.filter(pk__in=drivers, is_online=True).values_list("pk", flat=True))
+        off_duty = [driver_id for driver_id in drivers if driver_id not in on_duty]
+        loads = loads_of(on_duty)
+        full = [driver_id for driver_id in sorted(on_duty) if loads[driver_id] >= drivers[driver_id].capacity]
+        now = database_now()
+        close_offers_of_drivers(off_duty, "driver_offline", now=now)
+        close_offers_of_drivers(full, "driver_at_capacity", now=now)
+    return len(off_duty) + len(full)

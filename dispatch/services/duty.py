@@ -93,4 +93,6 @@ def record_heartbeats(*, positions: Sequence[drivers.Position]) -> dict[int, Fee
     """Write any number of heartbeats at once, tell the map, and say for each driver what their feed should hold."""
     recorded = drivers.record_positions(positions=positions)
     live.drivers_moved(recorded)
+    # A position alone has no name: whoever is back is told of as a whole.
+    live.drivers_changed([row.driver_id for row in recorded if row.came_back])
     return feed_states([row.driver_id for row in recorded])

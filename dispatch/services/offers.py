@@ -15,6 +15,7 @@ from dispatch.models import REFUSED, Offer, OfferStatus
 from dispatch.nearest import Candidate, FreeDrivers, near_among, nearest_drivers
 from dispatch.selectors import nearby_drivers
 from dispatch.services.batches import together
+from dispatch.services.closing import close_offers_of_order
 from dispatch.services.push import push_later
 from drivers.clock import ClockTimestamp, database_now
 from orders import changes
@@ -165,8 +166,11 @@ WHO_IS_NEAR = {"pickup", "vehicle"}
 
 
 def revise_offers(order: Order, changed: Collection[str], *, now: datetime) -> None:
-    """A locked, pending order was corrected: whoever is no longer near or suitable loses the card (`order_corrected`), the
-    others see it as it is now. `changed` are the names of its fields."""
+    """A locked, pending order was corrected: whoever is no longer near or suitable loses the card (`order_corrected`), and
+    everybody when it is to be offered later; the others see it as it is now. `changed` are the names of its fields."""
+    if "release_at" in changed and order.release_at > now:
+        close_offers_of_order(order, "order_corrected", now=now)
+        return
     if not ON_THE_CARD.union(WHO_IS_NEAR).intersection(changed):
         return
     shown = dict(

@@ -47,7 +47,7 @@ def push_offers(*, order_ids: Sequence[UUID]) -> dict[str, int]:
 
     waiting = (
         open_offers()
-        .filter(order__in=order_ids, delivered_at=None)
+        .filter(order__in=order_ids, delivered_at=None, driver__presence__is_online=True)
         .select_related("order")
         .order_by("-distance_m", "-id")
     )

@@ -59,8 +59,8 @@ def act_once(
                 _write(driver_id, order_id, verb, tap, order.version)
             return Done(order_id=order_id, version=order.version)
     except DomainError:
-        # The same tap, sent twice at once, was carried out while we waited, and the order has moved on since.
-        if is_new and (done := _find(driver_id, order_id, verb, tap)):
+        # The same tap, sent twice at once, was carried out while we waited for the order, and what it did is why we may not.
+        if done := _find(driver_id, order_id, verb, tap):
             return done
         raise
     except IntegrityError as error:

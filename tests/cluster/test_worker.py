@@ -102,7 +102,12 @@ def test_a_successor_takes_over_when_it_is_ready(worker: rig.Worker, tmp_path: P
         ready.unlink()
 
         sweeping_again_within(BACK_WITHIN)
-        assert set(both_seats_taken()) <= successor.cluster("sweeps")
+        # The predecessor sweeps until its turn is over, so both seats change hands one after the other.
+        wait_until(
+            lambda: set(both_seats_taken()) <= successor.cluster("sweeps"),
+            seconds=BACK_WITHIN,
+            what="both seats are the successor's",
+        )
         assert worker.wait() == 0
         assert worker.left_over() == set()
 

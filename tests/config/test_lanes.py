@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -50,18 +51,21 @@ def test_nobody_waits_longer_than_the_app_does() -> None:
 
 
 class Queue:
-    """A lane whose only thread is held until `release`; who was served, in order, and what the others were told."""
+    """A lane whose threads are held until the end, or until `after`; who was served, in order, and what others were told."""
 
     def __init__(self, **options: Any) -> None:
+        self.threads = options.get("threads", 1)
         self.lane = Lane("test", **{"threads": 1, "waiting": 10, **options})
         self.served: list[str] = []
         self.told: dict[str, str | None] = {}
-        self.release = threading.Event()
+        self.released: dict[str, threading.Event] = {}
+        self.begun: SimpleQueue[str] = SimpleQueue()
         self.tasks: list[asyncio.Task[None]] = []
         self.gone: dict[str, asyncio.Future[None]] = {}
 
     async def ask(self, name: str, rank: Rank) -> None:
         self.gone[name] = asyncio.get_running_loop().create_future()
+        self.released[name] = threading.Event()
         self.tasks.append(asyncio.create_task(self._one(name, rank)))
         # Until it has got in, or stands in the queue.
         await asyncio.sleep(0)
@@ -79,11 +83,28 @@ class Queue:
             self.told[name] = None
 
     def _work(self, name: str) -> None:
-        assert self.release.wait(WITHIN)
+        self.begun.put(name)
+        assert self.released[name].wait(WITHIN)
         self.served.append(name)
 
+    async def fill(self) -> None:
+        """Acts in all threads: running 0, running 1 and so on."""
+        for number in range(self.threads):
+            await self.ask(f"running {number}", Rank.ACT)
+            await self.next()
+
+    async def next(self) -> str:
+        """Who got a thread, one after the other."""
+        return await asyncio.to_thread(self.begun.get, timeout=WITHIN)
+
+    async def after(self, name: str) -> str:
+        """Who gets its thread once this one is served."""
+        self.released[name].set()
+        return await self.next()
+
     async def end(self) -> None:
-        self.release.set()
+        for each in self.released.values():
+            each.set()
         await asyncio.gather(*self.tasks)
         self.lane.close()
 
@@ -113,20 +134,45 @@ def test_whoever_waits_is_served_by_rank_and_then_by_turn() -> None:
     running(scene)
 
 
-def test_a_flood_of_taps_does_not_keep_new_orders_out() -> None:
+def test_a_flood_of_taps_leaves_new_orders_one_thread_in_six_and_no_more() -> None:
     async def scene() -> None:
-        queue = Queue(waiting=30)
-        await queue.ask("running", Rank.ACT)
+        queue = Queue(threads=12, waiting=40)
+        await queue.fill()
         await queue.ask("list", Rank.LISTING)
-        await queue.ask("order 1", Rank.REQUEST)
-        await queue.ask("order 2", Rank.REQUEST)
+        for number in range(4):
+            await queue.ask(f"order {number}", Rank.REQUEST)
         for number in range(10):
             await queue.ask(f"tap {number}", Rank.ACT)
+        for ended, follows in (
+            ("running 0", "order 0"),
+            ("running 1", "order 1"),
+            ("running 2", "tap 0"),
+            ("running 3", "tap 1"),
+            ("order 1", "order 2"),
+            ("running 4", "tap 2"),
+            ("tap 1", "tap 3"),
+            ("order 2", "order 3"),
+            ("order 0", "tap 4"),
+        ):
+            assert await queue.after(ended) == follows
         await queue.end()
-        first, second, rest = queue.served[:6], queue.served[6:11], queue.served[11:]
-        assert first == ["running", "tap 0", "tap 1", "tap 2", "tap 3", "order 1"]
-        assert second == ["tap 4", "tap 5", "tap 6", "tap 7", "order 2"]
-        assert rest == ["tap 8", "tap 9", "list"]
+        assert queue.told == {}
+
+    running(scene)
+
+
+@pytest.mark.parametrize(("threads", "for_requests"), [(1, 0), (2, 1), (6, 1), (11, 1), (24, 4)])
+def test_a_lane_with_any_thread_to_spare_keeps_some_for_new_orders(threads: int, for_requests: int) -> None:
+    async def scene() -> None:
+        queue = Queue(threads=threads, waiting=2 * threads)
+        await queue.fill()
+        for number in range(threads):
+            await queue.ask(f"tap {number}", Rank.ACT)
+            await queue.ask(f"order {number}", Rank.REQUEST)
+        begun = [await queue.after(f"running {number}") for number in range(threads)]
+        assert begun[:for_requests] == [f"order {number}" for number in range(for_requests)]
+        assert begun[for_requests:] == [f"tap {number}" for number in range(threads - for_requests)]
+        await queue.end()
 
     running(scene)
 
@@ -187,9 +233,9 @@ def test_lists_never_hold_more_than_half_of_the_threads() -> None:
         assert queue.told == {"list 5": str(COMES_AGAIN[Rank.LISTING])}
         await queue.ask("accept", Rank.ACT)
         await queue.ask("order", Rank.REQUEST)
+        assert sorted([await queue.next() for _ in range(4)]) == ["accept", "list 0", "list 1", "order"]
         await queue.end()
-        assert sorted(queue.served[:4]) == ["accept", "list 0", "list 1", "order"]
-        assert sorted(queue.served[4:]) == ["list 2", "list 3", "list 4"]
+        assert sorted(queue.served) == ["accept", "list 0", "list 1", "list 2", "list 3", "list 4", "order"]
 
     running(scene)
 

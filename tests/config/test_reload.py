@@ -208,8 +208,7 @@ def test_processes_behind_the_proxy_are_replaced_one_by_one_and_nobody_is_refuse
         tended.serving.nginx_configuration(run=tmp_path, port=port, web_ports=[web], ws_ports=[ws], environment={})
     )
     command = tended.serving.nginx_command(configuration)
-    if command is None:
-        pytest.skip("nginx is not installed (bin/test installs it)")
+    assert command is not None, "nginx is not installed (bin/test installs it)"
     proxy = tended.children.Child("proxy", lambda fd: command, port=port)
     tended.begin(tended.server("web1", web, trusted), tended.server("ws1", ws, trusted), proxy)
 

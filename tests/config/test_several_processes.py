@@ -70,8 +70,7 @@ class Stack:
             )
         )
         command = serving.nginx_command(configuration)
-        if command is None:
-            pytest.skip("nginx is not installed (bin/test installs it)")
+        assert command is not None, "nginx is not installed (bin/test installs it)"
         self.proxy.words = command
         self.everybody = (self.web, self.ws1, self.ws2, self.proxy)
 

@@ -1,11 +1,13 @@
 """What a correction does to the cards that drivers already have."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.contrib.gis.geos import Point
 
 from dispatch import services
+from dispatch.errors import NotOffered
 from dispatch.models import Offer
 from drivers.models import Driver, Vehicle
 from orders.actors import SYSTEM
@@ -69,3 +71,21 @@ def test_a_correction_of_something_else_closes_no_offer(alice: Driver) -> None:
     correct(order, payout=Decimal("12.00"))
 
     assert cast.offers(order) == {"alice": "open"}
+
+
+def test_an_order_that_is_to_be_offered_later_leaves_all_feeds_until_then(alice: Driver) -> None:
+    order = cast.order()
+    later = cast.now() + timedelta(hours=2)
+    end = later + timedelta(minutes=5)
+
+    correct(order, release_at=later, auto_assign_at=end, expires_at=end)
+
+    assert cast.offers(order) == {"alice": "lapsed"}
+    assert closed_because(order, alice) == "order_corrected"
+    with pytest.raises(NotOffered):
+        services.accept_order(order_id=order.pk, driver_id=alice.pk)
+
+    correct(order, release_at=cast.now())
+
+    assert cast.offers(order) == {"alice": "open"}
+    assert cast.history(order) == ["created", "offered", "corrected", "corrected"]

@@ -207,8 +207,30 @@ def test_the_feed_leaves_settled_months_out_only_for_readers_who_have_read_past_
     for txid in (4, 5):
         with CaptureQueriesContext(connection) as queries:
             read_feed(after=FeedPosition(txid, 0), limit=10)
-        asked.append("baton_settled_before" in queries[-1]["sql"])
+        asked.append('"order_id" >= ' in queries[-1]["sql"])
     assert asked == [False, True]
+
+
+def test_a_month_that_settles_while_the_feed_is_read_is_read_to_its_end(
+    months: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask("CREATE OR REPLACE FUNCTION baton_settled_txid() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 5::bigint'")
+    (bound,) = ask("SELECT baton_settled_before()")[0]
+
+    def position(*given: Any) -> FeedPosition:
+        """The first statement was answered, the second was not asked yet."""
+        ask(
+            "CREATE OR REPLACE FUNCTION baton_settled_before() RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE"
+            " AS $$ SELECT 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid $$"
+        )
+        return FeedPosition(*given)
+
+    monkeypatch.setattr("orders.selectors.FeedPosition", position)
+
+    with CaptureQueriesContext(connection) as queries:
+        read_feed(after=FeedPosition(5, 0), limit=10)
+
+    assert f"'{bound.hex}'::uuid" in queries[-1]["sql"]
 
 
 def test_history_is_kept_for_ever_unless_somebody_says_otherwise(months: None, alice: Driver, settings: Any) -> None:

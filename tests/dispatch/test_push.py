@@ -16,7 +16,7 @@ from dispatch import services, tasks
 from dispatch.models import Offer
 from dispatch.services import push as push_services
 from drivers import push, webpush
-from drivers.models import DeviceToken, Driver, PushSubscription
+from drivers.models import DeviceToken, Driver, Presence, PushSubscription
 from orders.models import Order
 from tests import cast
 from tests.pushservice import PushService, push_service
@@ -389,3 +389,14 @@ def test_a_device_that_signs_out_at_that_moment_does_not_subscribe(service: Push
         push.subscribe(driver_id=alice.pk, token_digest="gone", endpoint=given["endpoint"], **given["keys"])
 
     assert devices() == set()
+
+
+def test_whoever_went_off_duty_is_not_woken_by_an_offer_that_was_left_over(service: PushService, alice: Driver) -> None:
+    subscribed(service, alice, "phone")
+    order = cast.order()
+    Presence.objects.filter(pk=alice.pk).update(is_online=False)
+    assert cast.offers(order) == {"alice": "open"}
+
+    assert run_jobs() == [{"sent": 0, "gone": 0, "failed": 0}]
+
+    assert service.deliveries == []

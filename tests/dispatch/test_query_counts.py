@@ -252,6 +252,13 @@ def silent(stage: Stage) -> Act:
     return services.mark_silent_drivers_offline
 
 
+def left_over(stage: Stage) -> Act:
+    gone = [stage.spare() for _ in range(3)]
+    stage.order()
+    Presence.objects.filter(pk__in=[driver.pk for driver in gone]).update(is_online=False)
+    return services.withdraw_left_over_offers
+
+
 def reinstating(stage: Stage) -> Act:
     spare = stage.spare()
     services.suspend_driver(driver_id=spare.pk)
@@ -300,6 +307,7 @@ SERVICES: dict[str, Scenario] = {
     "auto_assign": five_due(services.auto_assign, 20),
     "expire_orders": five_due(services.expire_orders, 130),
     "mark_silent_drivers_offline": silent,
+    "withdraw_left_over_offers": left_over,
     "record_positions": beats(services.record_positions),
     "record_heartbeats": beats(services.record_heartbeats),
     "go_online": going_online,

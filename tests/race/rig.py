@@ -65,6 +65,19 @@ def without_triggers() -> Iterator[None]:
             session.execute("ALTER TABLE orders_order ENABLE TRIGGER USER")
 
 
+@contextmanager
+def somebody_locks(table: str, pk: Any) -> Iterator[None]:
+    """Another connection holds this row."""
+    given = connection.settings_dict
+    with psycopg.connect(
+        host=given["HOST"], port=given["PORT"], user=given["USER"], password=given["PASSWORD"], dbname=given["NAME"]
+    ) as other:
+        locked = other.execute(f"SELECT FROM {table} WHERE id = %s FOR NO KEY UPDATE", [pk])
+        assert locked.rowcount == 1
+        yield
+        other.rollback()
+
+
 def read_together(monkeypatch: pytest.MonkeyPatch, where: str, model: type[Any], parties: int) -> None:
     """Replace a lock by a plain read after which everybody waits for everybody: the worst interleaving there is."""
     everybody_has_read = Barrier(parties, timeout=30)

@@ -9,8 +9,9 @@ import pytest
 from django.test import override_settings
 
 from dispatch import services
+from dispatch.errors import NotOffered
 from dispatch.locks import check_capacity
-from dispatch.models import Offer
+from dispatch.models import ActionReceipt, Offer
 from drivers.models import Driver
 from orders import changes
 from orders.models import Order
@@ -113,6 +114,17 @@ def test_one_driver_wins_and_the_others_are_told_that_it_is_taken(crowd: list[Dr
     assert sorted(Offer.objects.filter(order=order).values_list("status", flat=True)) == ["accepted"] + ["lapsed"] * 11
 
 
+def test_whoever_was_never_offered_it_neither_waits_for_the_order_nor_holds_it_up(crowd: list[Driver]) -> None:
+    order = cast.order()
+    stranger = cast.driver("stranger", at=cast.FERRY_BUILDING)
+
+    with rig.somebody_locks("orders_order", order.pk), pytest.raises(NotOffered):
+        services.accept_order(order_id=order.pk, driver_id=stranger.pk, tap=services.Tap("t1"))
+
+    assert cast.history(order) == ["created", "offered"]
+    assert not ActionReceipt.objects.exists()
+
+
 # --- One driver, many orders -----------------------------------------------------------------------------------------
 
 
@@ -189,6 +201,23 @@ def test_the_same_tap_sent_twice_at_once_is_carried_out_once(alice: Driver) -> N
     assert sorted(result.replayed for result in results) == [False] + [True] * 5
     assert {result.version for result in results} == {3}
     assert cast.history(order) == ["created", "offered", "assigned"]
+
+
+def test_the_same_release_sent_twice_at_once_is_done_once_and_nobody_is_told_that_it_was_not(alice: Driver) -> None:
+    order = cast.order()
+    services.accept_order(order_id=order.pk, driver_id=alice.pk)
+    tap = services.Tap("tap-2")
+
+    results = rig.at_once(
+        [
+            lambda: services.release_order(order_id=order.pk, driver_id=alice.pk, tap=tap, reason="flat tyre")
+            for _ in range(6)
+        ]
+    )
+
+    assert rig.codes(results) == {"done": 6}
+    assert sorted(result.replayed for result in results) == [False] + [True] * 5
+    assert cast.history(order)[:4] == ["created", "offered", "assigned", "released"]
 
 
 @override_settings(AUTO_ASSIGN_AFTER_SECONDS=0)

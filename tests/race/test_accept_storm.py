@@ -26,9 +26,9 @@ def test_a_thousand_drivers_accept_one_order_and_one_of_them_gets_it(tmp_path: P
     assert Offer.objects.filter(order=order, status="open").count() == 1000
 
     with served(tmp_path) as server:
-        answers = asyncio.run(storm(f"http://127.0.0.1:{server.port}", [str(order.pk)] * 1000, tokens))
+        answers = asyncio.run(storm([f"http://127.0.0.1:{server.port}"], [str(order.pk)] * 1000, tokens))
 
-    assert Counter((status, code) for status, code, _ in answers) == {(200, ""): 1, (409, "order_taken"): 999}
+    assert Counter((answer.status, answer.code) for answer in answers) == {(200, ""): 1, (409, "order_taken"): 999}
     assert cast.history(order) == ["created", "offered", "assigned"]
     assert rig.holders(order) == [Order.objects.get(pk=order.pk).driver_id]
     assert Counter(Offer.objects.values_list("status", flat=True)) == {"accepted": 1, "lapsed": 999}
@@ -39,10 +39,13 @@ def test_one_driver_accepts_fifty_orders_and_gets_as_many_as_they_can_carry(tmp_
     _, token = DeviceToken.objects.create(user=alice.user)
 
     with served(tmp_path) as server:
-        url = f"http://127.0.0.1:{server.port}"
-        answers = asyncio.run(storm(url, [str(order.pk) for order in orders], [token] * 50))
+        urls = [f"http://127.0.0.1:{server.port}"]
+        answers = asyncio.run(storm(urls, [str(order.pk) for order in orders], [token] * 50))
 
-    assert Counter((status, code) for status, code, _ in answers) == {(200, ""): 1, (409, "driver_at_capacity"): 49}
+    assert Counter((answer.status, answer.code) for answer in answers) == {
+        (200, ""): 1,
+        (409, "driver_at_capacity"): 49,
+    }
     assert rig.held_by(alice) == 1
     assert sum(len(rig.holders(order)) for order in orders) == 1
     assert services.record_heartbeats(positions=[services.Position(alice.pk)])[alice.pk].open_offers == 0

@@ -1,35 +1,18 @@
 """Sweeps beside everybody else: they wait for nobody, and any number of them may run together."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
-import psycopg
 import pytest
-from django.db import connection
 
 from dispatch import services
 from dispatch.models import Offer
 from drivers.models import Driver
 from orders.models import Order, OrderEvent
 from tests import cast
-from tests.race.rig import at_once, codes, held_by, holders
+from tests.race.rig import at_once, codes, held_by, holders, somebody_locks
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.race]
-
-
-@contextmanager
-def somebody_locks(table: str, pk: Any) -> Iterator[None]:
-    given = connection.settings_dict
-    with psycopg.connect(
-        host=given["HOST"], port=given["PORT"], user=given["USER"], password=given["PASSWORD"], dbname=given["NAME"]
-    ) as other:
-        locked = other.execute(f"SELECT FROM {table} WHERE id = %s FOR NO KEY UPDATE", [pk])
-        assert locked.rowcount == 1
-        yield
-        other.rollback()
 
 
 def due(seconds: float = 20) -> Order:

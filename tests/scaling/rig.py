@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import quote
 
 import psycopg
-import pytest
 from django.conf import settings
 from django.db import connection
 
@@ -28,8 +27,7 @@ class Pooler(Process):
 
     def __init__(self, folder: Path, *, sessions: int, wait_seconds: int = 5) -> None:
         super().__init__("pgbouncer", folder)
-        if PROGRAM is None:
-            pytest.skip("pgbouncer is not installed (bin/test installs it)")
+        assert PROGRAM is not None, "pgbouncer is not installed (bin/test installs it)"
         self.database = connection.settings_dict
         # It refuses to run as root, and whoever it runs as cannot enter a test's own folder.
         self.folder = Path(tempfile.mkdtemp(prefix="baton-pooler-"))

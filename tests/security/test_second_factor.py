@@ -1,7 +1,5 @@
 """The staff's second factor: setting it up, signing in with it, losing it; and that every door asks for it."""
 
-import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,19 +9,13 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
-from django.urls import URLResolver, get_resolver
-from django.urls.resolvers import RegexPattern
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
-from websockets.exceptions import InvalidStatus
 
 from dispatch import services
-from dispatch.errors import NotSignedIn
-from dispatch.selectors_access import dispatcher_by_session
 from drivers import second_factor
 from drivers.errors import Invalid, Throttled
 from tests import cast, codes, staff
-from tests.dispatch.live.rig import Server, open_board
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("plain_files")]
 
@@ -31,17 +23,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 @pytest.fixture
 def member() -> User:
     return staff.member("sam", "supervisor")
-
-
-def enrolled(user: User) -> list[str]:
-    """With a second factor, whose codes so far are used; the backup codes."""
-    backup = codes.set_up(staff.signed_in(user))
-    codes.much_later(user)
-    return backup
-
-
-def is_in(client: Client) -> bool:
-    return bool(client.get("/admin/").status_code == 200)
 
 
 def error_of(response: Any) -> str:
@@ -64,7 +45,7 @@ def test_the_page_shows_a_picture_and_a_key_and_believes_the_app_that_has_it(mem
 
     assert (len(backup), len(set(backup))) == (10, 10)
     assert TOTPDevice.objects.get().user == member
-    assert is_in(browser)
+    assert staff.is_in(browser)
     assert "no-store" in browser.get(codes.PAGE).headers["Cache-Control"]
     assert list(LogEntry.objects.values_list("user__username", "object_repr", "change_message")) == [
         ("sam", "sam", "Set up a second factor.")
@@ -86,14 +67,14 @@ def test_an_app_that_shows_something_else_is_not_believed(member: User) -> None:
 
 
 def test_a_second_one_is_not_set_up_beside_the_first(member: User) -> None:
-    enrolled(member)
+    codes.enrolled(member)
     with pytest.raises(Invalid):
         services.enrol_second_factor(user_id=member.pk, key="00" * 20, code=codes.code_of(bytes(20)))
     assert TOTPDevice.objects.count() == 1
 
 
 def test_nothing_that_is_stored_signs_anybody_in(member: User) -> None:
-    backup = enrolled(member)
+    backup = codes.enrolled(member)
     stored = set(StaticToken.objects.values_list("token", flat=True))
 
     assert len(stored) == 10
@@ -109,41 +90,41 @@ def test_nothing_that_is_stored_signs_anybody_in(member: User) -> None:
 def test_whoever_has_none_signs_in_as_before(member: User) -> None:
     browser = Client()
     assert codes.sign_in(browser, member).status_code == 302
-    assert is_in(browser)
+    assert staff.is_in(browser)
 
 
 def test_the_password_alone_is_not_enough(member: User) -> None:
-    enrolled(member)
+    codes.enrolled(member)
     browser = Client()
 
     answer = codes.sign_in(browser, member)
 
     assert error_of(answer) == "This account has a second factor: enter the code of its app, or a backup code."
     assert "sessionid" not in browser.cookies
-    assert not is_in(browser)
+    assert not staff.is_in(browser)
 
 
 def test_password_and_code_together_are(member: User) -> None:
-    enrolled(member)
+    codes.enrolled(member)
     browser = Client()
     code = codes.shown(member)
 
     assert codes.sign_in(browser, member, f"{code[:3]} {code[3:]}").status_code == 302
-    assert is_in(browser)
+    assert staff.is_in(browser)
 
 
 def test_a_code_is_good_once(member: User) -> None:
-    enrolled(member)
+    codes.enrolled(member)
     code = codes.shown(member)
     assert codes.sign_in(Client(), member, code).status_code == 302
 
     again = Client()
     assert error_of(codes.sign_in(again, member, code)) == "That code is wrong, or was used before."
-    assert not is_in(again)
+    assert not staff.is_in(again)
 
 
 def test_a_code_that_is_sent_twice_at_once_opens_one_session(member: User) -> None:
-    enrolled(member)
+    codes.enrolled(member)
     code = codes.shown(member)
 
     def attempt(_: int) -> bool:
@@ -159,17 +140,17 @@ def test_a_code_that_is_sent_twice_at_once_opens_one_session(member: User) -> No
 
 
 def test_a_backup_code_signs_in_once(member: User) -> None:
-    first, *_ = enrolled(member)
+    first, *_ = codes.enrolled(member)
     browser = Client()
 
     assert codes.sign_in(browser, member, first.upper()).status_code == 302
-    assert is_in(browser)
+    assert staff.is_in(browser)
     assert StaticToken.objects.count() == 9
     assert error_of(codes.sign_in(Client(), member, first)) == "That code is wrong, or was used before."
 
 
 def test_a_right_code_with_a_wrong_password_is_not_even_looked_at(member: User) -> None:
-    enrolled(member)
+    codes.enrolled(member)
     code = codes.shown(member)
 
     assert codes.sign_in(Client(), member, code, password="wrong").status_code == 200
@@ -177,7 +158,7 @@ def test_a_right_code_with_a_wrong_password_is_not_even_looked_at(member: User) 
 
 
 def test_after_a_wrong_code_even_the_right_one_waits_twice_as_long_each_time(member: User) -> None:
-    enrolled(member)
+    codes.enrolled(member)
     for _ in range(4):
         with pytest.raises(Invalid):
             second_factor.check_code(user_id=member.pk, code="000000")
@@ -198,7 +179,7 @@ def test_after_a_wrong_code_even_the_right_one_waits_twice_as_long_each_time(mem
 
 
 def test_wrong_codes_lock_name_and_address_out_like_wrong_passwords(member: User, settings: Any) -> None:
-    enrolled(member)
+    codes.enrolled(member)
     answers = []
     for _ in range(settings.AXES_FAILURE_LIMIT):
         TOTPDevice.objects.update(throttling_failure_timestamp=None)
@@ -216,80 +197,8 @@ def test_sessions_from_before_must_show_it_too(member: User) -> None:
     here, there = staff.signed_in(member), staff.signed_in(member)
     codes.set_up(here)
 
-    assert (is_in(here), is_in(there)) == (True, False)
+    assert (staff.is_in(here), staff.is_in(there)) == (True, False)
     assert there.get(codes.PAGE).headers["Location"].startswith("/admin/login/?next=")
-
-
-# --- Every door that believes a session ---
-
-
-def test_rest_and_the_board_refuse_a_session_that_has_not_shown_it(member: User, server: Server) -> None:
-    here, there = staff.signed_in(member), staff.signed_in(member)
-    board = open_board(server, member)
-    board.get("snapshot")
-
-    codes.set_up(here)
-
-    assert board.close_code(within=2) == 4001
-    board.close()
-    assert here.get("/api/v1/orders/").status_code == 200
-    refused = there.get("/api/v1/orders/")
-    assert (refused.status_code, refused.json()["code"]) == (401, "not_authenticated")
-    with pytest.raises(InvalidStatus) as refusal:
-        open_board(server, member)
-    assert refusal.value.response.status_code == 403
-
-
-def test_where_it_is_required_there_is_nothing_else_before_it(member: User, settings: Any) -> None:
-    settings.SECOND_FACTOR = "required"
-    browser = Client()
-    assert codes.sign_in(browser, member).status_code == 302
-
-    led = browser.get("/admin/drivers/driver/", follow=True)
-    assert led.redirect_chain[-1] == ("/admin/second-factor/?next=%2Fadmin%2Fdrivers%2Fdriver%2F", 302)
-    assert "needed" in staff.page_text(led)
-    assert "Drivers" not in staff.page_text(led)
-    for path in ("", "orders/order/", "password_change/", "autocomplete/", "jsi18n/", "drivers/driver/add/"):
-        assert browser.get(f"/admin/{path}").status_code == 302, path
-    assert browser.post("/admin/orders/order/add/", {}).status_code == 302
-    assert browser.get("/api/v1/orders/").status_code == 401
-    assert second_factor.standing(user_id=member.pk, session=browser.session) is second_factor.Standing.NOT_ENROLLED
-
-    codes.set_up(browser)
-
-    assert is_in(browser)
-    assert browser.get("/api/v1/orders/").status_code == 200
-
-
-def test_the_board_is_closed_to_those_who_need_one_and_have_none(member: User, settings: Any) -> None:
-    session = str(staff.signed_in(member).session.session_key)
-    assert dispatcher_by_session(session_key=session) == member.pk
-    settings.SECOND_FACTOR = "required"
-    with pytest.raises(NotSignedIn):
-        dispatcher_by_session(session_key=session)
-
-
-def test_where_it_is_off_nobody_is_asked(member: User, settings: Any) -> None:
-    enrolled(member)
-    settings.SECOND_FACTOR = "off"
-    browser = Client()
-
-    assert codes.sign_in(browser, member).status_code == 302
-    assert is_in(browser)
-    assert browser.get(codes.PAGE).status_code == 404
-
-
-def test_a_driver_has_no_page_for_it(alice: Any) -> None:
-    browser = Client()
-    browser.force_login(alice.user)
-    assert browser.get(codes.PAGE).status_code == 302
-    assert browser.post(codes.PAGE, {"act": "enrol", "code": "1"}).status_code == 302
-
-
-def test_after_setting_it_up_nobody_is_sent_to_another_site(member: User) -> None:
-    browser = staff.signed_in(member)
-    page = browser.get(codes.PAGE + "?next=https://elsewhere.example/")
-    assert b"elsewhere.example" not in page.content
 
 
 # --- Losing it ---
@@ -329,7 +238,7 @@ def act(browser: Client, action: str, user: User) -> list[str]:
 
 def test_a_supervisor_removes_a_lost_one_and_it_is_on_record(member: User) -> None:
     dora = staff.member("dora", "dispatcher")
-    enrolled(dora)
+    codes.enrolled(dora)
     sam = staff.signed_in(member)
 
     assert "Remove: the phone is lost" in staff.page_text(sam.get(LIST))
@@ -343,7 +252,7 @@ def test_a_supervisor_removes_a_lost_one_and_it_is_on_record(member: User) -> No
 
 def test_nobody_removes_their_own_in_the_list_or_a_superusers_who_is_none(member: User) -> None:
     root = User.objects.create_superuser("root", password=cast.PASSWORD)
-    enrolled(root)
+    codes.enrolled(root)
     browser = staff.signed_in(member)
     codes.set_up(browser)
 
@@ -354,7 +263,7 @@ def test_nobody_removes_their_own_in_the_list_or_a_superusers_who_is_none(member
 
 def test_staff_can_unlock_one_and_never_see_its_key(member: User) -> None:
     dora = staff.member("dora", "dispatcher")
-    enrolled(dora)
+    codes.enrolled(dora)
     TOTPDevice.objects.update(throttling_failure_count=9)
     with pytest.raises(Invalid):
         second_factor.check_code(user_id=dora.pk, code="000000")
@@ -372,61 +281,9 @@ def test_staff_can_unlock_one_and_never_see_its_key(member: User) -> None:
 
 
 def test_a_dispatcher_neither_sees_nor_removes_any(member: User) -> None:
-    enrolled(member)
+    codes.enrolled(member)
     dora = staff.signed_in(staff.member("dora", "dispatcher"))
 
     assert dora.get(LIST).status_code == 403
     assert dora.post(LIST, {"action": "remove", "_selected_action": ["1"]}).status_code == 403
     assert TOTPDevice.objects.count() == 1
-
-
-# --- No door is forgotten ---
-
-#: What anybody may see, or a session that must set up a second factor first.
-OPEN = {
-    "/",
-    "/api/v1/auth/login/",
-    "/admin/login/",
-    "/admin/logout/",
-    codes.PAGE,
-    "/sw.js",
-    "/healthz",
-    "/readyz",
-    "/metrics",
-}
-OPEN_BENEATH = ("/healthz", "/readyz", "/metrics", "/driver/", "/api/schema/", "/api/docs/")
-PARTS = {"uuid": "00000000-0000-7000-8000-000000000000", "int": "1", "slug": "x", "path": "1", "str": "1"}
-
-
-def addresses(resolver: URLResolver, beneath: str = "/") -> Iterator[str]:
-    """Every address that there is, with something in the place of its arguments."""
-    for part in resolver.url_patterns:
-        if isinstance(part.pattern, RegexPattern):
-            # The admin's own: /admin/<app>/ and whatever is not found.
-            yield f"{beneath}orders/"
-            continue
-        path = beneath + re.sub(r"<(?:(\w+):)?\w+>", lambda found: PARTS[found[1] or "str"], str(part.pattern))
-        if isinstance(part, URLResolver):
-            yield from addresses(part, path)
-        else:
-            yield path
-
-
-@pytest.mark.parametrize("rule", ["required", "optional"])
-def test_no_address_believes_a_session_that_has_not_shown_it(member: User, settings: Any, rule: str) -> None:
-    root = User.objects.create_superuser("root", password=cast.PASSWORD)
-    browser = staff.signed_in(root)
-    if rule == "optional":
-        # Set up elsewhere: this session has not shown it.
-        codes.set_up(staff.signed_in(root))
-    settings.SECOND_FACTOR = rule
-    asked = {path for path in addresses(get_resolver()) if path not in OPEN and not path.startswith(OPEN_BENEATH)}
-    assert {"/admin/", "/admin/board/", "/admin/orders/order/", "/api/v1/orders/", "/api/v1/drivers/"} <= asked
-    assert len(asked) > 80
-
-    for path in sorted(asked):
-        for method in ("get", "post"):
-            answer = getattr(browser, method)(path)
-            place = answer.headers.get("Location", "")
-            led = answer.status_code == 302 and place.startswith("/admin/login/?")
-            assert led or answer.status_code in {401, 405}, (method, path, answer.status_code, place)

@@ -12,7 +12,7 @@ OUT=$PLACE/out
 PORT=$((18000 + RANDOM % 2000))
 FOREIGN=()
 
-scenarios=(first_run second_run already_up taken_port one_service crashes killed_supervisor killed_at_random two_at_once
+scenarios=(first_run second_run already_up taken_port one_service crashes killed_supervisor killed_at_random two_at_once dropped_database
     stale_pid_files leaves_others_alone broken_application backups)
 [ "$(id -u)" != 0 ] || scenarios+=(full_disk missing_sudo)
 [ $# -eq 0 ] || scenarios=("$@")
@@ -113,6 +113,11 @@ crashes() {
         sleep 5 && becomes readyz 200 && all_run && down
 }
 
+dropped_database() {
+    up && "$COPY/bin/service" stop web worker >>"$OUT" 2>&1 && as_superuser_of postgres -c "DROP DATABASE baton WITH (FORCE)" && down &&
+        up && says "Roles, database" && says "Database migrated" && becomes readyz 200 && down
+}
+
 killed_supervisor() {
     up && kill -9 "$(pid_of supervisor)" && sleep 1 && up && answers && all_run && down
 }
@@ -173,9 +178,10 @@ contents() {
     as_superuser -c "$tables" | sort | sha256sum
 }
 databases() { as_superuser -c "SELECT datname FROM pg_database ORDER BY 1"; }
-as_superuser() {
+as_superuser() { as_superuser_of baton "$@"; }
+as_superuser_of() {
     (
-        . "$COPY/bin/lib/setup.sh" && trap - ERR && know_services && find_postgres && superuser_psql -d baton -At "$@"
+        . "$COPY/bin/lib/setup.sh" && trap - ERR && know_services && find_postgres && superuser_psql -d "$1" -At "${@:2}"
     )
 }
 simulate() { "$COPY/bin/manage" simulate --drivers 5 --orders-per-minute 120 --seconds "$1" --prefix "$2" >>"$PLACE/simulated" 2>&1; }

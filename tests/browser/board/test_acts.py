@@ -131,6 +131,32 @@ def test_a_deadline_is_extended(open_board: Open, dora: Any) -> None:
     assert round((fresh(order).expires_at - order.expires_at).total_seconds()) == 600
 
 
+def test_an_extension_whose_answer_was_lost_is_not_made_twice_by_trying_again(open_board: Open, dora: Any) -> None:
+    order = cast.order(reference="A-1")
+    page = open_board(dora)
+
+    def lose_the_answer(route: Any) -> None:
+        route.fetch()
+        route.abort()
+
+    page.route("**/board/acts/", lose_the_answer)
+    row(page, "A-1").click()
+    page.keyboard.press("e")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="10 min").click()
+    dialog.get_by_role("button", name="Extend").click()
+    expect(report(page).get_by_role("listitem")).to_contain_text("No answer from the server")
+    page.unroute("**/board/acts/")
+    # The news of it has come all the same.
+    expect(panel(page)).to_contain_text("changed it")
+
+    report(page).get_by_role("button", name="Try again").click()
+
+    expect(report(page).get_by_role("listitem")).not_to_contain_text("No answer from the server")
+    assert round((fresh(order).expires_at - order.expires_at).total_seconds()) == 600
+    assert cast.history(order) == ["created", "corrected"]
+
+
 def test_an_order_is_cancelled_only_with_a_reason(open_board: Open, dora: Any) -> None:
     order = cast.order(reference="A-1")
     page = open_board(dora)

@@ -134,4 +134,4 @@ def test_news_is_in_the_page_although_its_animation_frames_do_not_come(open_boar
 
     cast.order(reference="A-1")
 
-    expect(page.locator(".row.order .name", has_text="A-1")).to_be_attached()
+    expect(row(page, "A-1")).to_be_attached()

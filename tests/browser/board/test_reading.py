@@ -12,9 +12,10 @@ from django.contrib.auth.models import Permission, User
 from playwright.sync_api import Page, expect
 
 from dispatch import services
-from orders.models import ContactAccess
+from orders.models import ContactAccess, Order
 from tests import cast, staff
 from tests.browser.board.screen import area, chosen, panel, row
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -44,6 +45,25 @@ def test_the_board_says_what_is_open_and_counts_down_in_the_servers_time(
     assert complaints == []
 
 
+def test_the_lists_do_without_the_maps_scripts_and_the_page_says_so(open_board: Open, dora: Any) -> None:
+    cast.driver("alice", at=cast.FERRY_BUILDING)
+    order = cast.order(reference="A-1")
+    page = open_board(dora, live=False)
+    page.route("**/board/map/*.js", lambda route: route.abort())
+    page.route("**/board/neworder/*.js", lambda route: route.abort())
+    page.reload()
+
+    expect(page.get_by_text("Its scripts could not be fetched.")).to_be_visible()
+    page.keyboard.press("n")
+    expect(page.get_by_text("The form could not be fetched.")).to_be_visible()
+    row(page, "A-1").click()
+    expect(panel(page).get_by_role("heading", name="A-1")).to_be_visible()
+    page.keyboard.press("x")
+    page.get_by_label("Reason").fill("Shop closed")
+    page.keyboard.press("Enter")
+    wait_until(lambda: Order.objects.get(pk=order.pk).status == "cancelled", seconds=10, what="it is cancelled")
+
+
 def test_the_filter_finds_references_addresses_drivers_and_states(open_board: Open, dora: Any) -> None:
     alice = cast.driver("alice", at=cast.FERRY_BUILDING)
     cast.order(reference="A-1")
@@ -52,21 +72,49 @@ def test_the_filter_finds_references_addresses_drivers_and_states(open_board: Op
     page = open_board(dora)
     expect(row(page, "A-1")).to_be_visible()
 
-    def found(text: str) -> list[str]:
+    def finds(text: str, *names: str) -> None:
         page.keyboard.press("/")
         page.get_by_label("Filter orders and drivers").fill(text)
-        return sorted({*page.locator(".row.order .name").all_inner_texts()})
+        found = page.locator(".row.order .name")
+        wait_until(lambda: {*found.all_inner_texts()} == {*names}, seconds=10, what=f"{text} finds {names}")
 
-    assert found("a-1") == ["A-1"]
-    assert found("ferry") == ["A-1", "B-2"]
-    assert found("ali") == ["B-2"]
-    assert found("status:pending") == ["A-1"]
-    assert found("ferry driver:alice") == ["B-2"]
-    assert found("ferry -status:assigned") == ["A-1"]
-    assert found("nowhere") == []
+    finds("a-1", "A-1")
+    finds("ferry", "A-1", "B-2")
+    finds("ali", "B-2")
+    finds("status:pending", "A-1")
+    finds("ferry driver:alice", "B-2")
+    finds("ferry -status:assigned", "A-1")
+    finds("nowhere")
     expect(area(page, "Open orders")).to_contain_text("Nothing here matches the filter.")
     page.keyboard.press("Escape")
     expect(row(page, "A-1")).to_be_visible()
+
+
+def test_a_row_that_is_written_anew_while_somebody_types_is_all_of_the_new_order(open_board: Open, dora: Any) -> None:
+    cast.driver("alice", at=cast.FERRY_BUILDING)
+    plain = [cast.order(reference=f"A-{number}") for number in range(30)]
+    rich = [cast.order(reference=f"B-{number}", priority=7, vehicle="van") for number in range(30)]
+    page = open_board(dora)
+    rows = area(page, "Open orders").locator(".row.order")
+    said = "rows => rows.map(row => [row.dataset.key, row.querySelector('.name').innerText, row.innerText])"
+
+    def shows(text: str, orders: list[Order], *words: str) -> None:
+        page.get_by_label("Filter orders and drivers").fill(text)
+        expect(rows.first.locator(".name")).to_contain_text(orders[0].reference[:2])
+        names = {str(order.pk): order.reference for order in orders}
+        seen = rows.evaluate_all(said)
+        assert 5 < len(seen) <= 30
+        for key, name, whole in seen:
+            assert names[key] == name
+            assert [word for word in ("P7", "van") if word in whole] == [*words]
+
+    shows("ref:a-", plain)
+    page.evaluate("window.kept = document.querySelector('.area-open .row.order')")
+    shows("ref:b-", rich, "P7", "van")
+    assert page.evaluate("window.kept.isConnected && window.kept.querySelector('.name').innerText.startsWith('B-')")
+    shows("ref:a-", plain)
+    rows.first.click()
+    expect(panel(page).get_by_role("heading", name=rows.first.locator(".name").inner_text())).to_be_visible()
 
 
 def test_rows_are_moved_through_and_selected_with_the_keyboard(open_board: Open, dora: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import BrowserContext
 
 from dispatch import services
+from dispatch.models import Offer
 from drivers.models import Presence
 from tests import cast
 from tests.browser.driver.rig import Phone, wait_for
@@ -75,6 +76,32 @@ def test_a_half_open_socket_is_noticed_within_45_seconds(in_its_own_time: Phone,
     assert in_its_own_time.state["link"]["state"] == "connecting"
 
 
+def test_a_position_that_is_found_late_is_told_at_once(
+    open_phone: Callable[..., Phone], browser_context: BrowserContext
+) -> None:
+    browser_context.clock.install()
+    browser_context.set_geolocation(None)
+    alice = cast.driver("alice", is_online=False)
+    phone = open_phone({})
+    phone.sign_in("alice", cast.PASSWORD)
+    phone.go_on_duty()
+    phone.sees(lambda state: state["link"]["state"] == "live" and state["duty"]["confirmed"], "alice is on duty")
+    phone.stop_time()
+    phone.do("sync")
+    now = phone.page.evaluate("Date.now()")
+    phone.sees(lambda state: (state["link"]["heardAt"], state["link"]["roundTripMs"]) == (now, 0), "she is heard")
+    assert not phone.state["position"]
+    assert not Presence.objects.filter(driver=alice, location__isnull=False).exists()
+
+    # No time goes by in which a heartbeat would be due.
+    browser_context.set_geolocation({"latitude": 37.7955, "longitude": -122.3937, "accuracy": 8})
+    wait_for(
+        Presence.objects.filter(driver=alice, is_online=True, location__isnull=False).exists,
+        "the server knows where alice is",
+    )
+    assert phone.page.evaluate("Date.now()") == now
+
+
 def test_a_lost_push_is_corrected_within_one_heartbeat(in_its_own_time: Phone, settings: Any, bob: Any) -> None:
     phone = in_its_own_time
     with unheard(settings):
@@ -137,9 +164,54 @@ def test_a_driver_whom_the_sweep_took_off_duty_is_back_with_the_next_heartbeat(o
 
 
 def test_a_dispatcher_who_ends_the_duty_is_believed(on_duty: Phone) -> None:
-    cast.order()
+    order = cast.order()
     on_duty.sees(lambda state: state["offers"], "the offer is pushed")
+    # While a socket marks an offer, only the sweep can withdraw it, and here none runs.
+    wait_for(lambda: Offer.objects.filter(order=order, delivered_at__isnull=False).exists(), "marked")
     services.go_offline(driver_id=on_duty.driver_id)
     on_duty.sees(lambda state: state["duty"] == {"wanted": False, "confirmed": False}, "off duty")
     assert on_duty.told == ["duty_ended"]
     assert on_duty.offers == []
+
+
+def test_a_message_that_was_sent_while_the_line_was_down_is_there_with_the_next_line(
+    on_duty: Phone, network: Proxy, settings: Any
+) -> None:
+    with unheard(settings):
+        services.send_message(driver_id=on_duty.driver_id, text="Ring at the back door", actor=cast.DISPATCHER)
+    network.drop()
+    on_duty.sees(lambda state: [one["text"] for one in state["messages"]] == ["Ring at the back door"], "the message")
+    assert on_duty.told == ["message"]
+
+
+def test_a_message_whose_push_was_lost_comes_with_the_next_sync_and_is_told_once(on_duty: Phone, settings: Any) -> None:
+    with unheard(settings):
+        services.send_message(driver_id=on_duty.driver_id, text="Call the customer", actor=cast.DISPATCHER)
+    assert on_duty.state["messages"] == []
+    for _ in range(2):
+        on_duty.do("sync")
+    on_duty.sees(lambda state: [one["text"] for one in state["messages"]] == ["Call the customer"], "the message")
+    assert on_duty.told == ["message"]
+
+
+def test_the_line_comes_back_although_the_phone_could_not_read_who_is_signed_in(on_duty: Phone, network: Proxy) -> None:
+    on_duty.page.evaluate(
+        """() => {
+            const get = IDBObjectStore.prototype.get;
+            window.reads = 0;
+            window.isBroken = true;
+            IDBObjectStore.prototype.get = function (...given) {
+                window.reads += 1;
+                if (window.isBroken) throw new DOMException("no", "UnknownError");
+                return get.apply(this, given);
+            };
+        }"""
+    )
+    network.drop()
+    on_duty.sees(lambda state: state["link"]["state"] == "connecting", "no line")
+    wait_for(lambda: on_duty.page.evaluate("window.reads") >= 3, "it tries again")
+    assert on_duty.state["link"]["state"] == "connecting"
+
+    on_duty.page.evaluate("window.isBroken = false")
+
+    on_duty.sees(lambda state: state["link"]["state"] == "live", "the line is back")

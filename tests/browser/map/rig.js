@@ -2,9 +2,9 @@
 
 import { createActs } from "./acts.js";
 import { createApi } from "./api.js";
-import { mountMap } from "./map.js";
-import { mountNewOrder } from "./neworder.js";
-import { readPlace } from "./places.js";
+import { mountMap } from "./map/map.js";
+import { mountNewOrder } from "./neworder/neworder.js";
+import { readPlace } from "./neworder/places.js";
 import { readSettings } from "./settings.js";
 import { createStore } from "./store.js";
 

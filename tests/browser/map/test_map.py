@@ -94,6 +94,43 @@ def test_a_driver_who_moves_is_soon_somewhere_else(open_map: Open) -> None:
     assert colour(page, **before) != COLOURS["free"]
 
 
+#: Types for 0.9 s while a driver moves: how often the map was updated meanwhile, and the longest time without a key.
+TYPE = """async () => {
+  const move = lat => rig.store.apply({type: 'driver', drivers: [{id: 1, lat, is_online: true}]});
+  const later = ms => new Promise(resolve => setTimeout(resolve, ms));
+  const { stats } = rig.map;
+  let seen = stats.updates;
+  move(37.78);
+  while (stats.updates === seen) await later(10);
+  seen = stats.updates;
+  const begun = performance.now();
+  let [last, gap] = [begun, 0];
+  while (performance.now() - begun < 900) {
+    gap = Math.max(gap, performance.now() - last);
+    last = performance.now();
+    document.body.dispatchEvent(new Event('input', {bubbles: true}));
+    move(37.79);
+    await later(20);
+  }
+  const meanwhile = stats.updates - seen;
+  while (stats.updates === seen) await later(10);
+  return {meanwhile, gap, after: performance.now() - last};
+}"""
+
+
+def test_the_map_waits_for_whoever_types(open_map: Open) -> None:
+    page = open_map()
+    shown(page, [], [near(1)])
+
+    # Unless this machine was too busy to type.
+    while (typed := page.evaluate(TYPE))["gap"] > 200:
+        pass
+
+    assert typed["meanwhile"] == 0
+    assert typed["after"] >= 200
+    settled(page)
+
+
 def test_many_drivers_become_clusters_that_open_when_clicked(open_map: Open, complaints: list[str]) -> None:
     page = open_map()
     crowd = [

@@ -1,5 +1,6 @@
 """The new order: written with the keyboard alone, seen before it is placed, and never placed twice."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -105,6 +106,31 @@ def test_sent_again_after_no_answer_it_is_the_same_order(open_map: Open) -> None
     expect(form).not_to_be_visible()
     assert Order.objects.count() == 1
     assert [key.key for key in IdempotencyKey.objects.all()] == lost
+
+
+def test_sent_again_minutes_later_it_is_the_same_order_with_the_deadline_of_the_first_time(open_map: Open) -> None:
+    page = open_map()
+    form = opened(page)
+    form.get_by_text("Payout, priority, later").click()
+    fill(form, minutes="5")
+    sent: list[str] = []
+
+    def lose_the_answer(route: Any) -> None:
+        route.fetch()
+        sent.append(route.request.post_data_json["expires_at"])
+        route.abort()
+
+    page.route("**/api/v1/orders/", lose_the_answer)
+    form.get_by_role("button", name="Place order", exact=True).click()
+    expect(form.get_by_role("alert")).to_contain_text("No answer from the server")
+    page.unroute("**/api/v1/orders/")
+    page.evaluate("() => { const now = rig.store.now; rig.store.now = () => now() + 150_000; }")
+
+    form.get_by_role("button", name="Place order", exact=True).click()
+
+    expect(form).not_to_be_visible()
+    order = Order.objects.get()
+    assert [order.expires_at.isoformat()] == [datetime.fromisoformat(text).isoformat() for text in sent]
 
 
 def test_what_is_missing_or_wrong_is_said_at_its_field(open_map: Open) -> None:

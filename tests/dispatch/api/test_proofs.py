@@ -1,26 +1,21 @@
-"""A delivery's proof: the picture, the receiver's PIN and name."""
+"""A delivery's proof: its pictures."""
 
 from collections.abc import Callable
-from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import transaction
 
 from dispatch import services
-from dispatch.services import carry
 from dispatch.services import proofs as proof_services
-from drivers.access import as_driver
 from drivers.models import Driver
 from orders import proofs
-from orders.models import DeliveryPin, DeliveryProof, Order, OrderContact, OrderEvent
-from orders.services import Contact
+from orders.models import DeliveryProof, Order
 from tests import cast, pictures
-from tests.dispatch.api import callers, contract
+from tests.dispatch.api import contract
 from tests.dispatch.api.callers import Caller, errors, phone, problem
+from tests.dispatch.api.carrying import deliver, fail, in_hand, let_days_pass
 
 pytestmark = pytest.mark.django_db
 
@@ -34,14 +29,6 @@ def media(settings: Any, tmp_path: Path) -> Path:
 @pytest.fixture
 def app(alice: Driver) -> Caller:
     return phone(alice)
-
-
-def in_hand(driver: Driver, **contact: Any) -> Order:
-    """An order that the driver has picked up."""
-    order = cast.order(contact=Contact(name="Carol", phone="1", **contact))
-    services.accept_order(order_id=order.pk, driver_id=driver.pk)
-    services.pick_up_order(order_id=order.pk, driver_id=driver.pk)
-    return order
 
 
 @pytest.fixture
@@ -72,9 +59,6 @@ def files(media: Path) -> int:
 
 def nothing_was_kept(media: Path) -> bool:
     return not DeliveryProof.objects.exists() and files(media) == 0
-
-
-# --- Pictures --------------------------------------------------------------------------------------------------------
 
 
 def test_a_picture_is_kept_and_shown_by_its_size(app: Caller, order: Order, alice: Driver, media: Path) -> None:
@@ -121,14 +105,6 @@ def test_a_name_that_was_used_for_something_else_is_refused(
     assert (DeliveryProof.objects.count(), files(media)) == (1, 1)
 
 
-def deliver(order: Order, driver: Driver) -> None:
-    services.deliver_order(order_id=order.pk, driver_id=driver.pk)
-
-
-def fail(order: Order, driver: Driver) -> None:
-    services.fail_order(order_id=order.pk, driver_id=driver.pk, reason="nobody there")
-
-
 @pytest.mark.parametrize("end", [deliver, fail])
 def test_a_picture_may_come_long_after_the_act(
     app: Caller, order: Order, alice: Driver, end: Callable[[Order, Driver], None]
@@ -136,15 +112,6 @@ def test_a_picture_may_come_long_after_the_act(
     end(order, alice)
 
     assert sent(app, order).status_code == 201
-
-
-def let_days_pass(order: Order, days: float) -> None:
-    fresh = Order.objects.get(pk=order.pk)
-    with transaction.atomic():
-        Order.objects.filter(pk=order.pk).update(
-            version=fresh.version + 1, delivered_at=cast.now() - timedelta(days=days)
-        )
-        OrderEvent.objects.create(order=order, version=fresh.version + 1, kind="order.corrected", actor_type="system")
 
 
 def test_after_a_week_it_is_too_late(app: Caller, order: Order, alice: Driver, media: Path) -> None:
@@ -271,193 +238,3 @@ def test_a_disk_that_is_full_keeps_nothing(
 
     problem(sent(app, order), 500, "internal")
     assert nothing_was_kept(media)
-
-
-# --- PIN and name ----------------------------------------------------------------------------------------------------
-
-
-def delivered(app: Caller, order: Order, **proof: Any) -> Any:
-    return app.post(f"orders/{order.pk}/deliver/", {"proof": proof})
-
-
-def test_a_pin_is_compared_and_told_to_nobody(app: Caller, alice: Driver, shop: Caller) -> None:
-    document = callers.placed(shop, contact={"name": "Carol", "phone": "1", "pin": "0420"})
-    assert "0420" not in str(document)
-    order = callers.order_of(document)
-    services.accept_order(order_id=order.pk, driver_id=alice.pk)
-    services.pick_up_order(order_id=order.pk, driver_id=alice.pk)
-    shown = app.get(f"orders/{order.pk}/").json()
-    assert shown["contact"] == {"name": "Carol", "phone": "1", "notes": "", "has_pin": True}
-
-    assert errors(delivered(app, order, kind="pin", pin="0421")) == {"proof.pin": ["This is not the receiver's PIN."]}
-    assert errors(delivered(app, order, kind="pin")) == {"proof.pin": ["The receiver has a PIN; ask for it."]}
-    assert Order.objects.get(pk=order.pk).status == "picked_up"
-
-    assert delivered(app, order, kind="pin", pin="0420").status_code == 200
-    told = OrderEvent.objects.get(order=order, kind="order.delivered").data
-    assert told == {"proof": {"kind": "pin", "checked": True}}
-    assert "0420" not in str(shop.get(f"orders/{order.pk}/").json())
-
-
-def test_a_driver_cannot_read_the_pin_even_from_the_database(app: Caller, alice: Driver) -> None:
-    from django.db import DatabaseError
-
-    order = in_hand(alice, pin="0420")
-
-    with as_driver(alice.pk):
-        assert OrderContact.objects.get(pk=order.pk).has_pin
-    with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic(), as_driver(alice.pk):
-        list(DeliveryPin.objects.all())
-
-
-def test_wrong_pins_are_counted_and_a_right_one_is_not(app: Caller, alice: Driver) -> None:
-    order = in_hand(alice, pin="123456")
-    for guess in ("000000", "111111", "222222", "333333"):
-        errors(delivered(app, order, kind="pin", pin=guess))
-    # Once more than the app means to: the answer was lost, and the same tap comes again.
-    tap = {"action_id": "d1", "proof": {"kind": "pin", "pin": "123456"}}
-    for _ in range(3):
-        assert app.post(f"orders/{order.pk}/deliver/", tap).status_code == 200
-
-
-def test_after_five_wrong_pins_even_the_right_one_must_wait(app: Caller, alice: Driver) -> None:
-    order = in_hand(alice, pin="1234")
-    for guess in range(5):
-        errors(delivered(app, order, kind="pin", pin=f"000{guess}"))
-
-    refused = delivered(app, order, kind="pin", pin="1234")
-
-    assert problem(refused, 429, "throttled")["retry_after"] <= 12
-    assert Order.objects.get(pk=order.pk).status == "picked_up"
-    # Only the PIN is closed: the order can be handed over with another proof, which the history then tells.
-    assert delivered(app, order, kind="photo").status_code == 200
-
-
-def test_nobody_else_can_try_a_pin(app: Caller, bob: Driver) -> None:
-    order = in_hand(bob, pin="1234")
-
-    for guess in ("1234", "0000"):
-        problem(delivered(app, order, kind="pin", pin=guess), 404, "not_found")
-    assert not carry.PIN_TRIES.wait(f"{order.pk}:{bob.pk}")
-
-
-@pytest.mark.parametrize("pin", ["123", "123456789", "12a4", "٤٢٤٢", "1234\n", 1234, None, ""])
-def test_a_pin_is_four_to_eight_digits(app: Caller, alice: Driver, shop: Caller, pin: Any) -> None:
-    order = in_hand(alice, pin="1234")
-    assert list(errors(delivered(app, order, kind="pin", pin=pin))) == ["proof.pin"]
-
-    if pin != "":
-        contact = {"name": "Carol", "phone": "1", "pin": pin}
-        assert list(errors(shop.post("orders/", callers.body(contact=contact)))) == ["contact.pin"]
-
-
-def test_a_pin_belongs_to_its_kind(app: Caller, order: Order) -> None:
-    assert list(errors(delivered(app, order, kind="photo", pin="1234"))) == ["proof.pin"]
-
-
-def test_without_a_pin_of_the_order_there_is_nothing_to_compare(app: Caller, order: Order) -> None:
-    assert delivered(app, order, kind="pin", pin="1234").status_code == 200
-    assert OrderEvent.objects.get(order=order, kind="order.delivered").data == {"proof": {"kind": "pin"}}
-
-
-def test_who_took_it_is_kept_with_the_contact_and_not_in_the_history(app: Caller, order: Order) -> None:
-    assert delivered(app, order, kind="name", recipient="Dave from next door").status_code == 200
-
-    assert OrderContact.objects.get(pk=order.pk).recipient == "Dave from next door"
-    assert "Dave" not in str(list(OrderEvent.objects.filter(order=order).values_list("data", flat=True)))
-
-
-def test_a_correction_replaces_the_pin_with_the_contact(shop: Caller) -> None:
-    document = callers.placed(shop, contact={"name": "Carol", "phone": "1", "pin": "0420"})
-    order, address = callers.order_of(document), f"orders/{document['id']}/"
-
-    def pin() -> tuple[list[str], bool]:
-        pins = list(DeliveryPin.objects.filter(pk=order.pk).values_list("digits", flat=True))
-        return pins, OrderContact.objects.get(pk=order.pk).has_pin
-
-    shop.patch(address, {"reference": "A-1"})
-    assert pin() == (["0420"], True)
-    assert shop.patch(address, {"contact": {"name": "Carol", "phone": "1", "pin": "9999"}}).json()["version"] == 3
-    assert pin() == (["9999"], True)
-    assert shop.patch(address, {"contact": {"name": "Carol", "phone": "1", "pin": "9999"}}).json()["version"] == 3
-    shop.patch(address, {"contact": {"name": "Carol", "phone": "1"}})
-    assert pin() == ([], False)
-    # The back office does not know it, so it leaves it alone.
-    shop.patch(address, {"contact": {"name": "Carol", "phone": "1", "pin": "1111"}})
-    services.correct_order(
-        order_id=order.pk, corrections={}, contact=Contact(name="Caroline", phone="1"), actor=cast.DISPATCHER
-    )
-    assert pin() == (["1111"], True)
-
-
-# --- Figures ---------------------------------------------------------------------------------------------------------
-
-
-def test_figures_of_a_day(app: Caller, alice: Driver, bob: Driver) -> None:
-    Driver.objects.update(capacity=9)
-    today = cast.now().date().isoformat()
-    assert app.get("driver/figures/").json() == {
-        "date": today, "delivered": 0, "failed": 0, "released": 0, "payouts": []
-    }  # fmt: skip
-
-    def carried(driver: Driver, **changes: Any) -> Order:
-        order = cast.order(**changes)
-        services.accept_order(order_id=order.pk, driver_id=driver.pk)
-        return order
-
-    def picked_up(driver: Driver, **changes: Any) -> Order:
-        order = carried(driver, **changes)
-        services.pick_up_order(order_id=order.pk, driver_id=driver.pk)
-        return order
-
-    for payout, currency in (("12.50", "USD"), ("0.55", "USD"), ("7.00", "EUR")):
-        deliver(picked_up(alice, payout=Decimal(payout), currency=currency), alice)
-    deliver(picked_up(bob, payout=Decimal(99)), bob)
-    fail(picked_up(alice, payout=Decimal(50)), alice)
-    services.release_order(order_id=carried(alice).pk, driver_id=alice.pk)
-    services.decline_order(order_id=cast.order().pk, driver_id=alice.pk)
-    yesterday = picked_up(alice, payout=Decimal(1000))
-    deliver(yesterday, alice)
-    let_days_pass(yesterday, 1.01)
-
-    assert app.get("driver/figures/").json() == {
-        "date": today,
-        "delivered": 3,
-        "failed": 1,
-        "released": 1,
-        "payouts": [{"currency": "EUR", "amount": "7.00"}, {"currency": "USD", "amount": "13.05"}],
-    }
-
-
-@pytest.mark.parametrize("offset", [-720, -420, 0, 330, 840])
-def test_today_is_the_drivers_own(app: Caller, alice: Driver, offset: int) -> None:
-    order = in_hand(alice)
-    deliver(order, alice)
-    local = cast.now() + timedelta(minutes=offset)
-    since_midnight = timedelta(hours=local.hour, minutes=local.minute, seconds=local.second)
-
-    figures = app.get(f"driver/figures/?tz_offset_minutes={offset}").json()
-    assert (figures["date"], figures["delivered"]) == (local.date().isoformat(), 1)
-
-    let_days_pass(order, (since_midnight + timedelta(seconds=30)) / timedelta(days=1))
-    assert app.get(f"driver/figures/?tz_offset_minutes={offset}").json()["delivered"] == 0
-
-
-@pytest.mark.parametrize("offset", ["901", "-901", "x", "", "1.5", "٣", "+60"])
-def test_a_zone_that_there_is_not_is_refused(app: Caller, offset: str) -> None:
-    assert list(errors(app.get(f"driver/figures/?tz_offset_minutes={offset}"))) == ["tz_offset_minutes"]
-
-
-def test_a_sync_says_that_there_is_a_pin_at_no_extra_query(
-    app: Caller, alice: Driver, django_assert_num_queries: Any
-) -> None:
-    from dispatch import selectors
-
-    in_hand(alice, pin="1234")
-
-    with django_assert_num_queries(1):
-        (held,) = selectors.sync_driver(driver_id=alice.pk).active
-        assert held.contact.has_pin
-    (shown,) = app.get("driver/sync/").json()["active"]
-    assert shown["contact"]["has_pin"] is True
-    assert "1234" not in str(shown["contact"])

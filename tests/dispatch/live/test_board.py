@@ -1,13 +1,17 @@
 """What a dispatcher's socket says, when."""
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client as Browser
 
-from dispatch import selectors_board, services
+from dispatch import consumers, selectors_board, services
+from dispatch.attention import Attention, attention
+from dispatch.consumers.board import Board
 from drivers.models import Driver
 from tests import cast
 from tests.dispatch.live.rig import Client, Server, open_board
@@ -160,6 +164,34 @@ def test_a_session_that_ended_opens_nothing(server: Server, dora: User) -> None:
 
     with pytest.raises(Exception, match="403"):
         Client(server.url("/ws/dispatch/"), additional_headers={"Cookie": f"sessionid={cookie}"})
+
+
+def test_dispatchers_who_come_at_once_share_one_look_at_what_needs_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+
+    def look() -> Attention:
+        looks.append(attention())
+        return looks[-1]
+
+    monkeypatch.setattr(consumers.board, "attention", look)
+
+    async def come(screens: Board, people: int) -> list[Attention]:
+        return await asyncio.gather(*(screens.attention() for _ in range(people)))
+
+    async def scene() -> None:
+        screens = Board([])
+        hangs_up = asyncio.create_task(screens.attention())
+        await asyncio.sleep(0)
+        hangs_up.cancel()
+        seen = await come(screens, 5)
+        assert len(looks) == 1
+        assert seen == [looks[0]] * 5
+        assert await come(screens, 2) == [looks[0]] * 2
+        screens.forget()
+        assert await come(screens, 2) == [looks[1]] * 2
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, scene()).result(30)
 
 
 def test_the_board_is_bounded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from drivers.models import Driver, Presence
 from orders.actors import SYSTEM
 from tests import cast
 from tests.dispatch.live.rig import Client, Server, open_driver, wait_until
+from tests.race.rig import somebody_locks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -124,6 +125,20 @@ def test_going_off_duty_clears_the_feed(connect_driver: Connect, alice: Driver) 
     at_alice.get("offer")
 
     services.go_offline(driver_id=alice.pk)
+
+    closed = at_alice.get("offer_closed")
+    assert (closed["order"], closed["reason"]) == (str(order.pk), "driver_offline")
+
+
+def test_a_card_that_could_not_be_withdrawn_goes_with_the_sweep(connect_driver: Connect, alice: Driver) -> None:
+    at_alice = connect_driver(alice)
+    order = cast.order()
+    at_alice.get("offer")
+    offer = wait_until(lambda: Offer.objects.filter(order=order, delivered_at__isnull=False).first())
+    with somebody_locks("dispatch_offer", offer.pk):
+        services.go_offline(driver_id=alice.pk)
+
+    services.withdraw_left_over_offers()
 
     closed = at_alice.get("offer_closed")
     assert (closed["order"], closed["reason"]) == (str(order.pk), "driver_offline")

@@ -203,14 +203,22 @@ export function createActs({ store, api, can, onOutcome, onAsk }) {
       return [...ids].map((driver) => ({ driver }));
     },
 
-    /** Those of an outcome that failed, as they are now, to be tried again. @param {Outcome} outcome @returns {ActRow[]} */
+    /**
+     * Those of an outcome that failed, as they are now, to be tried again. Those without an answer as they were: if it was
+     * done after all, the server says so instead of doing it twice.
+     * @param {Outcome} outcome @returns {ActRow[]}
+     */
     again({ act, rows, results }) {
       const failed = rows.filter((_, index) => !results[index]?.ok);
+      const unanswered = new Set(rows.filter((_, index) => results[index]?.problem?.code === "unreachable"));
       /** @param {Order | undefined} order */
       const fits = (order) => order && (!unfit(act, order) || (act === "assign" && !unfit("reassign", order)));
       return [
         ...failed.filter((row) => "driver" in row),
-        ...seen(failed.flatMap((row) => ("order" in row && fits(store.orders.get(row.order)) ? [row.order] : []))),
+        ...failed.flatMap((row) => {
+          if (!("order" in row) || !fits(store.orders.get(row.order))) return [];
+          return unanswered.has(row) ? [row] : seen([row.order]);
+        }),
       ];
     },
 

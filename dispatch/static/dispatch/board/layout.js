@@ -22,6 +22,10 @@ export function buildLayout(root) {
   return { strip, lists, bulk, map, panel, notices, dialog };
 }
 
+/** What is in the map's place when there is none. @param {string} why */
+export const noMap = (why) =>
+  h("div", { class: "map-none", role: "note" }, h("strong", null, "No map here."), h("p", null, why));
+
 /**
  * @param {typeof LEFT} size
  * @param {string} label

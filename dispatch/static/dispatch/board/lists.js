@@ -34,6 +34,8 @@ export function mountLists(element, { store, liveSeconds, user, onMissing }) {
   const contents = createContents({ store, onMissing });
   let filter = createFilter("", store);
   let isFocusLost = false;
+  /** @type {ReturnType<typeof setTimeout> | 0} */
+  let later = 0;
   let isCompact = Boolean(memory.get("compact"));
   /** @type {import("./contents.js").Sort} */
   let sort = memory.get("sort") in SORTS ? memory.get("sort") : "expiry";
@@ -122,9 +124,18 @@ export function mountLists(element, { store, liveSeconds, user, onMissing }) {
     row.classList.toggle("busy", busy.has(id));
   }
 
+  /** What is to be arranged later, now. */
+  function settle() {
+    if (!later) return;
+    clearTimeout(later);
+    arrange(true);
+  }
+
   const height = () => (isCompact ? COMPACT_PX : ROW_PX);
 
-  function arrange() {
+  /** @param {boolean} [isTyped] it is the filter that changed: nobody presses a row meanwhile */
+  function arrange(isTyped = false) {
+    later = 0;
     const { attention, open, progress, drivers, done, totals } = contents.of(filter, sort, height());
     show("attention", attention, totals.attention);
     show("open", open, totals.open);
@@ -132,6 +143,8 @@ export function mountLists(element, { store, liveSeconds, user, onMissing }) {
     area("drivers").section.hidden = drivers.length === 0;
     show("drivers", drivers, drivers.length);
     show("done", done, totals.done);
+    for (const { view } of areas) view.measure();
+    for (const { view } of areas) if (view.put(isTyped)) isFocusLost = true;
     if (isFocusLost) {
       // The last row of its list was dealt with: on with the next list.
       isFocusLost = false;
@@ -152,7 +165,7 @@ export function mountLists(element, { store, liveSeconds, user, onMissing }) {
     say(empty, filter.isEmpty ? nothing : "Nothing here matches the filter.");
     // Before the rows: a list that is hidden has no height to fill.
     section.classList.toggle("is-empty", items.length === 0);
-    if (view.set(items)) isFocusLost = true;
+    view.set(items);
     if (name === "attention")
       section.classList.toggle(
         "alarm",
@@ -170,8 +183,12 @@ export function mountLists(element, { store, liveSeconds, user, onMissing }) {
     return found && item ? { area: found, item } : null;
   }
 
-  const visible = () =>
-    areas.filter(({ section, view }) => !section.hidden && !section.classList.contains("closed") && view.items.length);
+  function visible() {
+    settle();
+    return areas.filter(
+      ({ section, view }) => !section.hidden && !section.classList.contains("closed") && view.items.length,
+    );
+  }
 
   /** Go so many rows up or down, across the lists. @param {number} by @param {boolean} [extend] select what is passed */
   function move(by, extend = false) {
@@ -274,7 +291,8 @@ export function mountLists(element, { store, liveSeconds, user, onMissing }) {
     /** @param {string} text */
     setFilter(text) {
       filter = createFilter(text, store);
-      arrange();
+      // After the letter is on screen; who types faster than the lists can follow sees the last of them.
+      later ||= setTimeout(settle);
     },
     tick() {
       if (document.hidden) return;

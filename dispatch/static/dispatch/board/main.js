@@ -6,11 +6,9 @@ import { askWhom } from "./assign.js";
 import { mountBulk } from "./bulk.js";
 import { createDialogs } from "./dialogs.js";
 import { listenToKeys, showHelp } from "./keys.js";
-import { buildLayout } from "./layout.js";
+import { buildLayout, noMap } from "./layout.js";
 import { createLink } from "./link.js";
 import { mountLists } from "./lists.js";
-import { mountMap } from "./map.js";
-import { mountNewOrder } from "./neworder.js";
 import { mountPanel } from "./panel.js";
 import { readSettings } from "./settings.js";
 import { createStore } from "./store.js";
@@ -87,11 +85,37 @@ function closePanel() {
   if (order) lists.focusOrder(order);
 }
 
-const map = mountMap(parts.map, { store, settings, acts, after: firstLists() });
-// For tests and benchmarks/console.py: what the page knows, and what the map costs.
-Object.assign(window, { baton: { store, map } });
-const orderForm = settings.can.place ? mountNewOrder(parts.dialog, { store, settings, map }) : null;
-const newOrder = orderForm && (() => orderForm.open());
+/** Half of the scripts are for the map and the form that uses it: fetched when the lists are on screen. */
+async function startMap() {
+  await firstLists();
+  const { mountMap } = await import("./map/map.js");
+  const map = mountMap(parts.map, { store, settings, acts });
+  // For tests and benchmarks/console.py: what the map costs.
+  Object.assign(window, { baton: { store, map } });
+  return map;
+}
+
+async function startOrderForm() {
+  const map = await started;
+  const { mountNewOrder } = await import("./neworder/neworder.js");
+  return mountNewOrder(parts.dialog, { store, settings, map });
+}
+
+/** The map; null if its scripts cannot be fetched. */
+const started = startMap().catch((error) => {
+  reportError(error);
+  parts.map.append(noMap("Its scripts could not be fetched. Everything can be done from the lists."));
+  return null;
+});
+const orderForm = settings.can.place ? startOrderForm() : null;
+const newOrder =
+  orderForm &&
+  (() => {
+    orderForm.then(
+      (form) => form.open(),
+      () => toasts.toast("The form could not be fetched. Load the page again.", { kind: "refused" }),
+    );
+  });
 const bulk = mountBulk(parts.bulk, { store, acts, isListed: lists.isListed });
 const panel = mountPanel(parts.panel, { store, api, acts, settings, rows: lists.rows, onClose: closePanel });
 const strip = mountStrip(parts.strip, {

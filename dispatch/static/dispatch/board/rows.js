@@ -134,6 +134,9 @@ export function createRows({ store, liveSeconds, user }) {
 
   /** An order that needs attention but is not among those the board was sent. @param {HTMLElement} element @param {Item} item */
   function fillUnknown(element, item) {
+    for (const name of ["tags", "times", "from", "to"]) say(part(element, name), "");
+    mark(part(element, "way"), "title", null);
+    element.classList.remove("picked-up");
     say(part(element, "what"), reasonWord(item.row.reason));
     mark(part(element, "what"), "class", `badge what ${GRAVE.has(item.row.reason) ? "grave" : "warn"}`);
     say(part(element, "name"), label({ id: item.row.order }));

@@ -33,9 +33,15 @@ export function createWindow(scroller, drawing) {
   let indexes = new Map();
   /** @type {Map<string, Shown>} */
   const shown = new Map();
+  /** Rows that went out of sight, to be written anew: only while `put` is at work. @type {Shown[]} */
+  let spare = [];
   let asked = false;
   /** @type {string | null} The row that Tab comes to. */
   let current = null;
+  /** @type {string | null} What had the focus when the rows were last set. */
+  let had = null;
+  /** What of the list is in sight, as it was last measured. */
+  let sight = { top: 0, height: 0 };
 
   /** @param {number} y the row at this height */
   function rowAt(y) {
@@ -48,10 +54,19 @@ export function createWindow(scroller, drawing) {
     return low;
   }
 
+  function measure() {
+    sight = { top: scroller.scrollTop, height: scroller.clientHeight };
+  }
+
   function draw() {
     asked = false;
-    const top = scroller.scrollTop;
-    const height = scroller.clientHeight;
+    measure();
+    put();
+  }
+
+  /** The rows in sight into the page, and the others out of it. @param {boolean} [reuse] write new ones into old ones */
+  function put(reuse = false) {
+    const { top, height } = sight;
     const first = height ? rowAt(top - OVERSCAN_PX) : 0;
     const last = height && items.length ? rowAt(top + height + OVERSCAN_PX) : -1;
     const focused = grid.contains(document.activeElement) ? document.activeElement?.closest("[data-key]") : null;
@@ -59,32 +74,42 @@ export function createWindow(scroller, drawing) {
       const index = indexes.get(key);
       const isNear = index !== undefined && index >= first && index <= last;
       if (!isNear && (index === undefined || row.element !== focused)) {
-        row.element.remove();
+        if (reuse && row.element !== focused) spare.push(row);
+        else row.element.remove();
         shown.delete(key);
       }
     }
-    for (let index = first; index <= last; index += 1) put(index);
+    for (let index = first; index <= last; index += 1) putRow(index);
     for (const key of shown.keys()) {
       const index = indexes.get(key);
-      if (index !== undefined && (index < first || index > last)) put(index);
+      if (index !== undefined && (index < first || index > last)) putRow(index);
     }
+    for (const { element } of spare) element.remove();
+    spare = [];
+  }
+
+  /** A row of this kind for the item, of those that went out of sight if one did. @param {Item} item */
+  function take(item) {
+    const at = spare.findIndex((row) => row.item.kind === item.kind);
+    const old = at < 0 ? undefined : spare.splice(at, 1)[0];
+    const element = old?.element ?? drawing.make(item.kind);
+    element.dataset.key = item.key;
+    drawing.fill(element, item);
+    drawing.mark(element, item);
+    drawing.tick(element);
+    if (!old) grid.append(element);
+    return element;
   }
 
   /** @param {number} index */
-  function put(index) {
+  function putRow(index) {
     const item = items[index];
     if (!item) return;
     let row = shown.get(item.key);
     if (!row || row.item.kind !== item.kind) {
       row?.element.remove();
-      const element = drawing.make(item.kind);
-      element.dataset.key = item.key;
-      row = { element, item, index: -1 };
+      row = { element: take(item), item, index: -1 };
       shown.set(item.key, row);
-      drawing.fill(element, item);
-      drawing.mark(element, item);
-      drawing.tick(element);
-      grid.append(element);
     } else if (row.item !== item && !same(row.item, item)) {
       drawing.fill(row.element, item);
       drawing.mark(row.element, item);
@@ -121,12 +146,11 @@ export function createWindow(scroller, drawing) {
       return current;
     },
 
-    /** Show these. If the row with the focus is among them no more, the one that takes its place gets it; true if there is
-     * none left to get it.
+    /** Show these from the next `put` on.
      * @param {Item[]} next
      */
     set(next) {
-      const had = grid.contains(document.activeElement) ? current : null;
+      had = grid.contains(document.activeElement) ? current : null;
       const before = current === null ? 0 : (indexes.get(current) ?? 0);
       items = next;
       indexes = new Map(next.map((item, index) => [item.key, index]));
@@ -145,7 +169,17 @@ export function createWindow(scroller, drawing) {
       if (current === null || !indexes.has(current)) {
         current = next[Math.min(before, next.length - 1)]?.key ?? null;
       }
-      draw();
+    },
+
+    /** Look how much is in sight. Apart from `put`, because the browser lays the page out for it: once for several lists
+     * whose rows are set, if all are measured before the first is put. */
+    measure,
+
+    /** Put the rows into the page that were set. If the row with the focus is among them no more, the one that takes its
+     * place gets it; true if there is none left to get it. With `reuse` rows that go are written anew for those that come,
+     * which is cheaper; not while somebody may be pressing one. @param {boolean} [reuse] */
+    put(reuse = false) {
+      put(reuse);
       if (had !== null && current !== null && had !== current) view.focus(current);
       return had !== null && current === null;
     },

@@ -69,8 +69,13 @@ export function createApp(options = {}) {
     say: notices.say,
     signedOut,
     dutyLost: () => void duty.look(),
+    unread: messages.took,
   });
-  const position = createPosition({ changed });
+  const position = createPosition({
+    changed,
+    // Without a position nobody is offered anything: the first one does not wait for the next heartbeat.
+    found: () => record?.wanted && link.beatNow(),
+  });
   const wake = createWake();
   const updates = createUpdates({
     changed() {
@@ -99,7 +104,7 @@ export function createApp(options = {}) {
     },
     frame(frame) {
       if (frame.type === "snapshot") clock.heard(frame.server_time, Date.now() - 1000, Date.now());
-      if (frame.type === "message") messages.took(frame.message);
+      if (frame.type === "message") messages.took([frame.message], true);
       else feed.took(frame);
     },
     beat(beat, sentAt, heardAt) {

@@ -24,9 +24,11 @@ const ENDS = new Set(["deliver", "fail", "release"]);
  *   say: (notice: Omit<Notice, "id" | "at">) => void,
  *   signedOut: (token: string, why: "revoked" | "suspended") => void,
  *   dutyLost: () => void,
- * }} options `dutyLost`: the server withdrew offers because the driver is off duty
+ *   unread: (messages: import("./types.js").Message[], areNews: boolean) => void,
+ * }} options `dutyLost`: the server withdrew offers because the driver is off duty. `unread`: what a whole truth says that
+ *   dispatchers wrote
  */
-export function createFeed({ clock, changed, waiting, say, signedOut, dutyLost }) {
+export function createFeed({ clock, changed, waiting, say, signedOut, dutyLost, unread }) {
   const truth = createTruth();
   const keeper = createKeeper();
   /** The last sync with its name, which 304 refers to. @type {{tag: string, body: Whole} | null} */
@@ -101,6 +103,7 @@ export function createFeed({ clock, changed, waiting, say, signedOut, dutyLost }
    */
   function applyWhole(whole, begun, how) {
     asOf = Date.now();
+    unread(whole.messages ?? [], !isNew);
     let isSettled = true;
     apply(() => {
       isSettled = truth.whole(whole, begun, how);

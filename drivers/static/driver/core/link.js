@@ -90,7 +90,9 @@ export function createLink(options) {
     if (!isRunning) return;
     const mine = era;
     const token = await options.token();
-    if (!token || mine !== era) return;
+    if (mine !== era || !isRunning) return;
+    // Whoever signs out stops the link: the phone's storage could not be read just now.
+    if (!token) return again();
     const answer = await ask("auth/ticket/", { method: "POST", token, json: {}, timeoutMs: timing.openMs });
     if (mine !== era || !isRunning) return;
     if (answer.kind === "signed_out") return options.signedOut(token, answer.why);

@@ -19,9 +19,9 @@ export function uncertaintyM(fix, now) {
 }
 
 /**
- * @param {{changed: () => void}} options
+ * @param {{changed: () => void, found: () => void}} options `found`: where nobody knew where the driver is, now one does.
  */
-export function createPosition({ changed }) {
+export function createPosition({ changed, found }) {
   /** @type {Position[]} */
   let fixes = [];
   /** @type {Permission} */
@@ -66,8 +66,10 @@ export function createPosition({ changed }) {
     const position = { lat: coords.latitude, lng: coords.longitude, accuracy_m: coords.accuracy, at: timestamp };
     if (coords.heading !== null && !Number.isNaN(coords.heading)) position.heading = coords.heading;
     if (coords.speed !== null) position.speed_mps = coords.speed;
+    const wasLost = !best();
     fixes = [position, ...fixes].slice(0, KEPT);
     changed();
+    if (wasLost && best()) found();
   }
 
   /** @param {GeolocationPositionError} error */
@@ -84,7 +86,7 @@ export function createPosition({ changed }) {
     const now = Date.now();
     const recent = fixes.filter((fix) => now - fix.at <= OLD_MS);
     return recent.reduce(
-      (found, fix) => (found && uncertaintyM(found, now) <= uncertaintyM(fix, now) ? found : fix),
+      (least, fix) => (least && uncertaintyM(least, now) <= uncertaintyM(fix, now) ? least : fix),
       /** @type {Position | null} */ (null),
     );
   }

@@ -8,7 +8,7 @@
 
 /** @typedef {import("./types.js").ApiOffer} ApiOffer */
 /** @typedef {import("./types.js").ApiOrder} ApiOrder */
-/** @typedef {{server_time?: string, offers: ApiOffer[], active: ApiOrder[]}} Whole */
+/** @typedef {{server_time?: string, offers: ApiOffer[], active: ApiOrder[], messages?: import("./types.js").Message[]}} Whole */
 /** @typedef {{version: number, mark: number, offer: ApiOffer | null, active: ApiOrder | null}} Known neither offer nor active: it has gone */
 /** @typedef {{active: [string, number][], open_offers: number}} Beat */
 

@@ -15,7 +15,7 @@ from orders.services import Contact
 from tests import cast
 from tests.browser.driver.screens.rig import forgive, go_on_duty, sign_in, tap
 from tests.proxy import Proxy
-from tests.waiting import wait_until
+from tests.waiting import BROWSER_MS, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -32,7 +32,7 @@ def start(app: Page) -> None:
     sign_in(app)
     go_on_duty(app)
     here = Presence.objects.filter(driver=alice, is_online=True, location__isnull=False)
-    wait_until(here.exists, seconds=10, what="a heartbeat with a position")
+    wait_until(here.exists, seconds=BROWSER_MS / 1000, what="a heartbeat with a position")
 
 
 def carry(app: Page, order: Order) -> None:

@@ -1,6 +1,6 @@
 // The map's own buttons.
 
-import { h, mark } from "./dom.js";
+import { h, mark } from "../dom.js";
 
 /** Paths on a square of 16. */
 const ICONS = {

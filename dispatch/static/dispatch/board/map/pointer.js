@@ -1,9 +1,9 @@
 // What is under the pointer: said in a tip beside it, and what a click on it does.
 
-import { h, say } from "./dom.js";
+import { h, say } from "../dom.js";
+import { label, ms, plural, span, statusWord, where } from "../format.js";
 import { FREE, STRIDE } from "./fleet.js";
 import { DOT_PX } from "./fleetlayer.js";
-import { label, ms, plural, span, statusWord, where } from "./format.js";
 import { STATE_WORDS } from "./legend.js";
 import { clusterRadius } from "./overlay.js";
 import { projectionOf } from "./projection.js";
@@ -17,7 +17,7 @@ import { projectionOf } from "./projection.js";
 
 /**
  * @param {{
- *   shown: import("./map.js").Shown, store: import("./store.js").Store,
+ *   shown: import("./map.js").Shown, store: import("../store.js").Store,
  *   camera: ReturnType<typeof import("./camera.js").createCamera>,
  *   picking: ReturnType<typeof import("./picking.js").createPicking>,
  *   assign: (index: number) => void,

@@ -1,9 +1,9 @@
 // Who would be offered an order that is being written, in words.
 
-import { h, refill } from "./dom.js";
-import { distance, plural, span } from "./format.js";
+import { h, refill } from "../dom.js";
+import { distance, plural, span } from "../format.js";
 
-/** @typedef {import("./nearest.js").Near} Near */
+/** @typedef {import("../map/nearest.js").Near} Near */
 
 /** So many are named. */
 export const PREVIEWED = 5;

@@ -1,6 +1,6 @@
 // The map's legend, with how many drivers are in each state.
 
-import { h, memory, say } from "./dom.js";
+import { h, memory, say } from "../dom.js";
 import { STATES } from "./fleet.js";
 
 /** What people call the states, in the order of STATES. */

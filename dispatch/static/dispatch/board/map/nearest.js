@@ -1,13 +1,13 @@
 // Who is nearest to the selected order: a numbered list beside the map, the same numbers on it, and one click to assign.
 // What the board knows itself is there at once; the server's judgement (who is ruled out, and why) follows.
 
-import { h, mark, say } from "./dom.js";
+import { h, mark, say } from "../dom.js";
+import { distance, label, ms, span } from "../format.js";
 import { metresBetween } from "./fleet.js";
-import { distance, label, ms, span } from "./format.js";
 
 /**
- * @typedef {import("./store.js").Store} Store
- * @typedef {import("./store.js").Order} Order
+ * @typedef {import("../store.js").Store} Store
+ * @typedef {import("../store.js").Order} Order
  * @typedef {{driver: number, name: string, vehicle: string, distance_m: number, position_age_s: number | null,
  *   load: number, capacity: number, verdict: string | null}} Near
  * @typedef {{button: HTMLButtonElement, number: HTMLElement, name: HTMLElement, about: HTMLElement, driver: number}} Line
@@ -32,7 +32,7 @@ const ageOf = (near) => (near.position_age_s === null ? "no position" : `${span(
 /**
  * @param {HTMLElement} element
  * @param {{
- *   store: Store, settings: import("./settings.js").Settings, acts: any, api: import("./api.js").Api,
+ *   store: Store, settings: import("../settings.js").Settings, acts: any, api: import("../api.js").Api,
  *   nearestLive: (place: {lat: number, lng: number}, limit: number, vehicle: string) => number[],
  *   onChange: (drivers: number[], lit: number) => void,
  * }} context

@@ -1,6 +1,6 @@
 // Where the map looks: at everything, at what is selected, or after a driver who is leaving the picture.
 
-import { memory } from "./dom.js";
+import { memory } from "../dom.js";
 import { latOf, lngOf } from "./fleet.js";
 import { projectionOf } from "./projection.js";
 
@@ -13,7 +13,7 @@ const EDGE_PX = 40;
 
 /**
  * @param {{
- *   shown: import("./map.js").Shown, store: import("./store.js").Store,
+ *   shown: import("./map.js").Shown, store: import("../store.js").Store,
  *   covered: () => {width: number, height: number},
  * }} context `covered`: so much of the upper right corner is under the list of the nearest
  */

@@ -2,7 +2,7 @@
 // drivers a whole round (take what changed, judge, cluster, pack) must cost a few milliseconds.
 
 /**
- * @typedef {import("./store.js").Driver} Driver
+ * @typedef {import("../store.js").Driver} Driver
  * @typedef {{x: number, y: number, count: number, states: Uint32Array, west: number, north: number, east: number, south: number}} Cluster
  */
 

@@ -1,6 +1,6 @@
 // A field for a place: coordinates in any form, a saved place by a part of its name, or a click on the map.
 
-import { h, mark, refill, say } from "./dom.js";
+import { h, mark, refill, say } from "../dom.js";
 import { readPlace, written } from "./places.js";
 
 /**
@@ -14,7 +14,7 @@ let fields = 0;
 
 /**
  * @param {{
- *   label: string, name: string, api: import("./api.js").Api,
+ *   label: string, name: string, api: import("../api.js").Api,
  *   onChange: () => void, onMap: (() => void) | null,
  * }} context
  */

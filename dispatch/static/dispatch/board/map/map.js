@@ -2,10 +2,12 @@
 // everything. 20,000 drivers: what moved goes into typed arrays (fleet.js), is drawn in two calls (fleetlayer.js), at most
 // twice a second.
 
-import { createApi } from "./api.js";
+import { createApi } from "../api.js";
+import { h } from "../dom.js";
+import { noMap } from "../layout.js";
+import { HELD } from "../store.js";
 import { createCamera } from "./camera.js";
 import { createControls } from "./controls.js";
-import { h } from "./dom.js";
 import { CARRYING, createFleet, FREE, latOf, lngOf } from "./fleet.js";
 import { createFleetLayer } from "./fleetlayer.js";
 import { drawGraticule } from "./ground.js";
@@ -18,12 +20,11 @@ import { drawScene } from "./overlay.js";
 import { createPicking } from "./picking.js";
 import { createPointer } from "./pointer.js";
 import { pointOf, projectionOf } from "./projection.js";
-import { HELD } from "./store.js";
 
 /** @import {Map as MapLibreMap} from "maplibre-gl" */
 /**
- * @typedef {import("./store.js").Store} Store
- * @typedef {import("./store.js").Order} Order
+ * @typedef {import("../store.js").Store} Store
+ * @typedef {import("../store.js").Order} Order
  * @typedef {import("./overlay.js").Journey} Journey
  * @typedef {import("./projection.js").Point} Point
  * @typedef {import("./projection.js").LatLng} LatLng
@@ -38,19 +39,21 @@ import { HELD } from "./store.js";
 const UPDATE_MS = 500;
 /** Where the browser takes long to put a frame on screen (no graphics processor), the map moves less often, so that the lists
  * beside it, which wait for the same frames, stay quick: at least so many times a frame between two updates. */
-const FRAMES_APART = 2;
+const FRAMES_APART = 4;
 /** So long at a time for taking in what is new. */
 const SLICE_MS = 6;
+/** Whoever types comes first: the map moves once no key was pressed for so long, or when it has been held up for so long. */
+const TYPING_MS = 250;
+const HELD_UP_MS = 2000;
 /** Colours of age and silence change without news, too. */
 const IDLE_MS = 5000;
 const OPEN = new Set(["pending", "assigned", "picked_up"]);
 
 /**
  * @param {HTMLElement} element
- * @param {{store: Store, settings: import("./settings.js").Settings, acts: any, after?: Promise<unknown>}} context `after`: what
- *   is more urgent than the map
+ * @param {{store: Store, settings: import("../settings.js").Settings, acts: any}} context
  */
-export function mountMap(element, { store, settings, acts, after }) {
+export function mountMap(element, { store, settings, acts }) {
   const fleet = createFleet(settings.live_seconds);
   /** @type {Map<string, Journey>} */
   const journeys = new Map();
@@ -127,6 +130,11 @@ export function mountMap(element, { store, settings, acts, after }) {
   function update() {
     scheduled = 0;
     const began = performance.now();
+    const wait = Math.min(typedAt + TYPING_MS, updatedAt + HELD_UP_MS) - began;
+    if (wait > 0) {
+      scheduled = setTimeout(update, wait);
+      return;
+    }
     updatedAt = began;
     if (everything) {
       everything = false;
@@ -194,6 +202,12 @@ export function mountMap(element, { store, settings, acts, after }) {
     arrange();
   }
 
+  let typedAt = Number.NEGATIVE_INFINITY;
+  const typed = () => {
+    typedAt = performance.now();
+  };
+  document.addEventListener("input", typed, { capture: true });
+
   const ticking = setInterval(() => {
     nearest.tick();
     if (view.open) inView.draw();
@@ -235,7 +249,9 @@ export function mountMap(element, { store, settings, acts, after }) {
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
     }
-    const to = canvas.getContext("2d");
+    // Drawn by the processor: for a picture twice a second that is nothing, and without a graphics processor a frame takes a
+    // sixth of the time.
+    const to = canvas.getContext("2d", { willReadFrequently: true });
     if (!to) return;
     to.setTransform(ratio, 0, 0, ratio, 0, 0);
     to.clearRect(0, 0, width, height);
@@ -274,27 +290,24 @@ export function mountMap(element, { store, settings, acts, after }) {
 
   // --- Start and end --------------------------------------------------------------------------------------------------
 
-  function noMap(/** @type {string} */ why) {
+  function without(/** @type {string} */ why) {
     element.classList.add("is-without-map");
-    ground.replaceChildren(
-      h("div", { class: "map-none", role: "note" }, h("strong", null, "No map here."), h("p", null, why)),
-    );
+    ground.replaceChildren(noMap(why));
     controls.hidden = corner.hidden = true;
   }
 
   async function start() {
     if (!hasWebGL()) {
-      noMap(
+      without(
         "This browser draws no WebGL. Everything can be done from the lists; the nearest drivers are in the order's panel.",
       );
       return;
     }
-    await after;
     try {
       shown.map = await openMap(ground, settings, look);
     } catch (error) {
       reportError(error);
-      noMap("The map could not be started. Everything can be done from the lists.");
+      without("The map could not be started. Everything can be done from the lists.");
       return;
     }
     listen(shown.map);
@@ -380,6 +393,7 @@ export function mountMap(element, { store, settings, acts, after }) {
 
     dispose() {
       unsubscribe();
+      document.removeEventListener("input", typed, { capture: true });
       clearInterval(ticking);
       clearTimeout(scheduled);
       theme.removeEventListener("change", newLook);

@@ -31,13 +31,13 @@ export function hasWebGL() {
 
 /**
  * @param {HTMLElement} container
- * @param {import("./settings.js").Settings} settings
+ * @param {import("../settings.js").Settings} settings
  * @param {import("./look.js").Look} look
  * @returns {Promise<MapLibreMap>}
  */
 export async function openMap(container, settings, look) {
   const [maplibre] = await Promise.all([
-    import("../../node_modules/maplibre-gl/dist/maplibre-gl.mjs"),
+    import("../../../node_modules/maplibre-gl/dist/maplibre-gl.mjs"),
     loadStyles(settings.map.styles),
   ]);
   maplibre.setWorkerUrl(settings.map.worker);

@@ -1,6 +1,6 @@
 // A place, shown by the user on the map: a click, or Enter for the middle.
 
-import { h, say } from "./dom.js";
+import { h, say } from "../dom.js";
 
 /** @typedef {import("./projection.js").LatLng} LatLng */
 

@@ -1,15 +1,15 @@
 // What the map shows, as a list: for the keyboard and the screen reader, and for whoever looks for a name.
 
-import { h, refill } from "./dom.js";
-import { label, statusWord } from "./format.js";
+import { h, refill } from "../dom.js";
+import { label, statusWord } from "../format.js";
 
 const SHOWN = 40;
 
 /**
  * @param {HTMLDetailsElement} element
  * @param {{
- *   store: import("./store.js").Store,
- *   inView: (limit: number) => {drivers: {id: number, word: string}[], orders: import("./store.js").Order[]},
+ *   store: import("../store.js").Store,
+ *   inView: (limit: number) => {drivers: {id: number, word: string}[], orders: import("../store.js").Order[]},
  * }} context
  */
 export function mountInView(element, { store, inView }) {

@@ -1,13 +1,13 @@
 // What is drawn over the drivers: clusters with their counts, orders with their lines, the numbered candidates, what is
 // selected. A canvas on top of the map, drawn anew with each frame of it; its text needs no fonts from anywhere.
 
+import { label } from "../format.js";
 import { STATES } from "./fleet.js";
-import { label } from "./format.js";
 
 /**
  * @typedef {import("./fleet.js").Cluster} Cluster
  * @typedef {import("./look.js").Look} Look
- * @typedef {import("./store.js").Order} Order
+ * @typedef {import("../store.js").Order} Order
  * @typedef {{x: number, y: number}} Point
  * @typedef {{order: Order, from: Point, to: Point}} Journey mercator
  * @typedef {{
@@ -68,11 +68,10 @@ export function drawScene(to, scene, project, look, view) {
   }
   to.globalAlpha = 1;
 
-  for (const cluster of scene.clusters) {
-    const at = project(cluster);
-    const radius = clusterRadius(cluster.count);
-    if (isIn(at, radius)) drawCluster(to, cluster, at, radius, look);
-  }
+  const clusters = scene.clusters
+    .map((cluster) => ({ cluster, at: project(cluster), radius: clusterRadius(cluster.count) }))
+    .filter(({ at, radius }) => isIn(at, radius));
+  for (const { cluster, at, radius } of clusters) drawCluster(to, cluster, at, radius, look);
 
   for (const [colour, found] of byColour) {
     to.globalAlpha = dimmed ? 0.45 : 0.95;
@@ -85,6 +84,7 @@ export function drawScene(to, scene, project, look, view) {
       to.closePath();
     }
     to.fill();
+    to.lineWidth = 1;
     to.strokeStyle = look.edgeName;
     to.stroke();
     to.strokeStyle = colour;
@@ -94,6 +94,12 @@ export function drawScene(to, scene, project, look, view) {
     to.stroke();
   }
   to.globalAlpha = 1;
+  // Above the orders, or they would hide how many drivers there are.
+  for (const { cluster, at } of clusters) {
+    to.lineWidth = 3;
+    to.strokeStyle = look.panel;
+    write(to, short(cluster.count), at.x, at.y, look.text, "600 11px system-ui, sans-serif", true);
+  }
 
   if (scene.selected) drawSelected(to, scene.selected, scene.holder, project, look);
   if (scene.draft) drawDraft(to, scene.draft, project, look);
@@ -115,7 +121,7 @@ export function drawScene(to, scene, project, look, view) {
   }
 }
 
-/** A ring in the colours of those within, and how many they are. @param {CanvasRenderingContext2D} to @param {Cluster} cluster @param {Point} at @param {number} radius @param {Look} look */
+/** A ring in the colours of those within. @param {CanvasRenderingContext2D} to @param {Cluster} cluster @param {Point} at @param {number} radius @param {Look} look */
 function drawCluster(to, cluster, at, radius, look) {
   disc(to, at, radius, look.panel, look.panel, 1);
   let angle = -Math.PI / 2;
@@ -129,7 +135,6 @@ function drawCluster(to, cluster, at, radius, look) {
     to.stroke();
     angle += part * 2 * Math.PI;
   }
-  write(to, short(cluster.count), at.x, at.y, look.text, "600 11px system-ui, sans-serif");
 }
 
 /** @param {CanvasRenderingContext2D} to @param {Journey} journey @param {Point | null} holder @param {(place: Point) => Point} project @param {Look} look */
@@ -223,10 +228,14 @@ function disc(to, at, radius, fill, stroke, width) {
 }
 
 /** @param {CanvasRenderingContext2D} to @param {string} text @param {number} x @param {number} y @param {string} colour @param {string} font */
-function write(to, text, x, y, colour, font) {
+function write(to, text, x, y, colour, font, haloed = false) {
   to.font = font;
   to.fillStyle = colour;
   to.textAlign = "center";
   to.textBaseline = "middle";
+  if (haloed) {
+    to.lineJoin = "round";
+    to.strokeText(text, x, y + 0.5);
+  }
   to.fillText(text, x, y + 0.5);
 }

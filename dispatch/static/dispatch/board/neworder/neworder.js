@@ -1,11 +1,11 @@
 // The new order: one short form. Who would be offered it is seen at once, and a second click never makes a second order.
 
-import { createApi } from "./api.js";
-import { h, mark, say } from "./dom.js";
+import { createApi } from "../api.js";
+import { h, mark, say } from "../dom.js";
 import { createPreview, PREVIEWED } from "./offerpreview.js";
 import { placeField } from "./placefield.js";
 
-/** @typedef {import("./nearest.js").Near} Near */
+/** @typedef {import("../map/nearest.js").Near} Near */
 
 const PREVIEW_MS = 200;
 const PREVIEW_AGAIN_MS = 5000;
@@ -24,8 +24,8 @@ const newKey = () =>
 /**
  * @param {HTMLDialogElement} dialog opened with `showModal()` by whoever has the button
  * @param {{
- *   store: import("./store.js").Store, settings: import("./settings.js").Settings,
- *   map: import("./map.js").BoardMap | null,
+ *   store: import("../store.js").Store, settings: import("../settings.js").Settings,
+ *   map: import("../map/map.js").BoardMap | null,
  * }} context
  */
 export function mountNewOrder(dialog, { store, settings, map }) {
@@ -33,8 +33,8 @@ export function mountNewOrder(dialog, { store, settings, map }) {
   /** Closed only for a moment, to click on the map. */
   let showing = false;
   let sending = false;
-  /** The key belongs to what was sent: the same again is the same order, anything else another one. */
-  let sent = { body: "", key: "" };
+  /** The key belongs to what the form said: the same again is the same order, anything else another one. */
+  let sent = { form: "", order: /** @type {object} */ ({}), key: "" };
   let timer = 0;
   let asked = 0;
 
@@ -209,11 +209,11 @@ export function mountNewOrder(dialog, { store, settings, map }) {
 
   // --- Sending --------------------------------------------------------------------------------------------------------
 
-  /** What the form says, as the server wants it; only what was given. */
-  function written() {
+  /** What the form says, as the server wants it; only what was given. @param {number} now server's time, milliseconds */
+  function written(now) {
     const release = value("release_at");
     const minutes = Number(value("minutes"));
-    const from = release ? new Date(release).getTime() : store.now();
+    const from = release ? new Date(release).getTime() : now;
     return {
       pickup: pickup.value,
       dropoff: dropoff.value,
@@ -223,7 +223,6 @@ export function mountNewOrder(dialog, { store, settings, map }) {
       ...(value("payout") ? { payout: value("payout").replace(",", ".") } : {}),
       ...(value("priority") !== "0" ? { priority: Number(value("priority")) } : {}),
       ...(release ? { release_at: new Date(release).toISOString() } : {}),
-      // To the minute: the same form sent again must be the same order.
       ...(minutes > 0
         ? { expires_at: new Date(Math.ceil((from + minutes * 60_000) / 60_000) * 60_000).toISOString() }
         : {}),
@@ -269,16 +268,18 @@ export function mountNewOrder(dialog, { store, settings, map }) {
       missing.focus();
       return;
     }
-    const order = written();
-    const body = JSON.stringify(order);
-    if (body !== sent.body) sent = { body, key: newKey() };
+    // Sent again it is the same order, its deadline too, however much later.
+    const said = JSON.stringify(written(0));
+    if (said !== sent.form) sent = { form: said, order: written(store.now()), key: newKey() };
     const wantsAnother = /** @type {HTMLButtonElement | null} */ (event.submitter)?.value === "another";
     sending = true;
     for (const button of [place, another]) mark(button, "aria-disabled", "true");
     try {
-      const placed = await api.post("orders/", order, { "Idempotency-Key": sent.key });
+      const placed = await api.post("orders/", sent.order, { "Idempotency-Key": sent.key });
       done(placed, wantsAnother);
     } catch (/** @type {any} */ error) {
+      // Refused for good: the next try counts from its own time.
+      if (error.document?.status >= 400 && error.document.status < 500) forget();
       refused(error.document ?? { detail: String(error), code: "internal" });
     } finally {
       sending = false;
@@ -286,9 +287,13 @@ export function mountNewOrder(dialog, { store, settings, map }) {
     }
   }
 
+  function forget() {
+    sent = { form: "", order: {}, key: "" };
+  }
+
   /** @param {any} placed @param {boolean} wantsAnother */
   function done(placed, wantsAnother) {
-    sent = { body: "", key: "" };
+    forget();
     store.apply({ type: "order", order: placed });
     dropoff.clear();
     if (!wantsAnother) pickup.clear();
@@ -305,7 +310,7 @@ export function mountNewOrder(dialog, { store, settings, map }) {
     }
   }
 
-  /** @param {import("./api.js").ProblemDocument} why */
+  /** @param {import("../api.js").ProblemDocument} why */
   function refused(why) {
     const left = [];
     /** @type {HTMLElement | null} */
