@@ -125,8 +125,17 @@ class Message(models.Model):
     at = models.DateTimeField(db_default=Now())
     #: When the driver said that they have read it.
     read_at = models.DateTimeField(null=True)
+    #: The sender's own name for it: sent again with the same one, it is the same message.
+    key = models.CharField(max_length=64, null=True)
 
     class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["driver", "actor_id", "actor_type", "key"],
+                condition=Q(key__isnull=False),
+                name="one_message_per_key",
+            )
+        ]
         indexes = [
             models.Index(fields=["driver", "-id"], name="message_by_driver"),
             models.Index(fields=["driver"], condition=Q(read_at__isnull=True), name="message_unread_by_driver"),

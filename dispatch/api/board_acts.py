@@ -84,8 +84,8 @@ def _duty(driver_id: int, *, actor: Actor, is_online: bool) -> dict[str, Any]:
     return {"document": shown_driver(driver_id), "undo": None}
 
 
-def _message(driver_id: int, *, actor: Actor, text: str) -> dict[str, Any]:
-    message = services.send_message(driver_id=driver_id, text=text, actor=actor)
+def _message(driver_id: int, *, actor: Actor, text: str, key: str | None = None) -> dict[str, Any]:
+    message = services.send_message(driver_id=driver_id, text=text, actor=actor, key=key)
     return {"document": representations.message(message), "undo": None}
 
 
@@ -101,9 +101,9 @@ ACTS: Final[Mapping[str, Act]] = {
     # There is no way back from the final state, so it asks why.
     "cancel": Act(_on_order(services.cancel_order), Grant.AMEND, takes=("reason",)),
     "duty": Act(_duty, Grant.DUTY, takes=("is_online",), on="driver"),
-    "message": Act(_message, Grant.MESSAGE, takes=("text",), on="driver"),
+    "message": Act(_message, Grant.MESSAGE, takes=("text",), may_take=("key",), on="driver"),
 }
-OPTIONS: Final[tuple[str, ...]] = ("driver", "seconds", "reason", "text", "is_online")
+OPTIONS: Final[tuple[str, ...]] = ("driver", "seconds", "reason", "text", "key", "is_online")
 
 
 class ActsSerializer(StrictSerializer):
@@ -113,6 +113,7 @@ class ActsSerializer(StrictSerializer):
     seconds = Whole(min_value=1, max_value=LONGEST_SECONDS, required=False, help_text="reoffer, extend.")
     reason = Text(max_length=500, required=False, help_text="cancel, which needs one; unassign.")
     text = Text(max_length=500, required=False, help_text="message.")
+    key = Text(max_length=64, required=False, help_text="message: with the same key again it is not sent twice.")
     is_online = YesNo(required=False, help_text="duty.")
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """What a dispatcher looks for on the console."""
 
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from playwright.sync_api import Locator, Page
 
 from orders.models import Order
+from tests.waiting import BROWSER_MS
 
 
 def area(page: Page, name: str) -> Locator:
@@ -35,3 +38,12 @@ def report(page: Page) -> Locator:
 
 def fresh(order: Order) -> Any:
     return Order.objects.get(pk=order.pk)
+
+
+def until(page: Page, condition: Callable[[], Any], what: str) -> None:
+    """Wait for what the page's routes and sockets were seen to do; Playwright tells of it only while it is asked."""
+    for _ in range(BROWSER_MS // 50):
+        if condition():
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"not seen: {what}")

@@ -199,6 +199,38 @@ def test_a_driver_is_put_off_duty_and_written_to(open_board: Open, dora: Any, co
     assert complaints == []
 
 
+def test_a_message_whose_answer_was_lost_is_not_sent_twice_by_trying_again(open_board: Open, dora: Any) -> None:
+    alice = cast.driver("alice", at=cast.FERRY_BUILDING)
+    order = cast.order(reference="A-1")
+    page = open_board(dora)
+
+    def lose_the_answer(route: Any) -> None:
+        route.fetch()
+        route.fulfill(status=504, content_type="text/html", body="<h1>Gateway timeout</h1>")
+
+    page.route("**/board/acts/", lose_the_answer)
+    page.keyboard.press("/")
+    page.keyboard.type("alice")
+    area(page, "Drivers").get_by_role("row").click()
+    page.keyboard.press("m")
+    page.get_by_label("Message", exact=True).fill("Ring me, please")
+    page.keyboard.press("Enter")
+    expect(report(page).get_by_role("listitem")).to_contain_text("No answer from the server")
+    page.unroute("**/board/acts/")
+
+    # Meanwhile something else succeeds, and what was not done is still there to be tried again.
+    page.get_by_role("searchbox").fill("")
+    row(page, "A-1").click()
+    page.keyboard.press("p")
+    expect(toast(page)).to_contain_text("A-1: kept out of auto-assignment.")
+    report(page).get_by_role("button", name="Try again").click()
+
+    expect(toast(page)).to_contain_text("Alice: messaged.")
+    expect(report(page)).to_have_count(0)
+    assert list(Message.objects.values_list("driver_id", "text")) == [(alice.pk, "Ring me, please")]
+    assert fresh(order).pinned
+
+
 def test_the_drivers_of_many_orders_are_written_to_and_put_off_duty_at_once(open_board: Open, dora: Any) -> None:
     names = ("alice", "bob")
     for name in names:

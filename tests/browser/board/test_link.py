@@ -1,16 +1,17 @@
 """How live the board is: it says so, stops acts while it is not, and catches up by itself."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
-from playwright.sync_api import Page, Route, WebSocket, expect
+from playwright.sync_api import Page, Route, WebSocket, WebSocketRoute, expect
 
-from dispatch import live
+from dispatch import live, services
 from tests import cast, staff
-from tests.browser.board.screen import fresh, panel, row, toast
+from tests.browser.board.screen import area, fresh, panel, row, toast, until
 from tests.proxy import Proxy
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -86,12 +87,11 @@ def test_the_board_is_read_while_the_scripts_are_on_their_way_and_only_once(open
     page.route("**/board/main.*", lambda route: scripts.append(route))
 
     page.reload(wait_until="commit")
-    for _ in range(400):
-        if scripts and any(str(frame).startswith('{"type":"snapshot"') for frame in frames):
-            break
-        page.wait_for_timeout(50)
-    else:
-        pytest.fail("the orders did not come before the scripts")
+    until(
+        page,
+        lambda: scripts and any(str(frame).startswith('{"type":"snapshot"') for frame in frames),
+        "the orders come before the scripts",
+    )
     expect(row(page, "A-1")).to_have_count(0)
     for script in scripts:
         script.continue_()
@@ -125,6 +125,96 @@ def test_a_session_that_ended_while_the_line_was_away_is_noticed(open_board: Ope
     Session.objects.all().delete()
     network.restore()
     expect(page.locator(".live")).to_have_text("signed out", timeout=60_000)
+
+
+def test_whether_somebody_is_signed_in_is_old_news_once_another_line_is_there(
+    open_board: Open, dora: Any, network: Proxy
+) -> None:
+    page = open_board(dora, port=network.port)
+    until(page, lambda: page.evaluate("Boolean(window.baton)"), "the map is there")
+    asked: list[Route] = []
+    page.route(
+        "**/admin/board/", lambda route: asked.append(route) if route.request.method == "HEAD" else route.continue_()
+    )
+
+    network.cut()
+    expect(page.locator(".live")).to_have_attribute("data-state", "reconnecting")
+    until(page, lambda: asked, "the page asks whether it is still signed in")
+    network.restore()
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(page.locator(".live")).to_have_attribute("data-state", "live")
+    with page.expect_event("requestfailed"):
+        asked[0].abort()
+    page.evaluate("new Promise((done) => setTimeout(done))")
+
+    assert page.evaluate("window.baton.store.link.state") == "live"
+
+
+def test_drivers_that_did_not_come_with_a_snapshot_are_asked_for_again(open_board: Open, dora: Any) -> None:
+    cast.driver("alice", at=cast.FERRY_BUILDING)
+    asked: list[str | bytes] = []
+    page = open_board(dora, live=False)
+
+    def between(socket: WebSocketRoute) -> None:
+        """What the server says when it cannot read the drivers, once."""
+        server = socket.connect_to_server()
+        failed: list[str] = []
+
+        def from_server(frame: str | bytes) -> None:
+            if '"chunk":' in str(frame) and not failed:
+                failed.append("once")
+                frame = '{"type":"error","problem":{"status":503,"code":"busy","detail":"Later."}}'
+            socket.send(frame)
+
+        def from_page(frame: str | bytes) -> None:
+            if "sync" in str(frame):
+                asked.append(frame)
+            server.send(frame)
+
+        server.on_message(from_server)
+        socket.on_message(from_page)
+
+    page.route_web_socket("**/ws/dispatch/**", between)
+    page.reload()
+    expect(page.locator(".live")).to_have_attribute("data-state", "live")
+    page.keyboard.press("/")
+    page.keyboard.type("alice")
+
+    expect(area(page, "Drivers").get_by_role("row")).to_contain_text("Alice")
+    assert len(asked) == 1
+
+
+def test_an_order_that_needs_attention_but_was_not_sent_keeps_its_name_after_a_new_snapshot(
+    open_board: Open, dora: Any
+) -> None:
+    """A snapshot brings the newest 500 of a kind."""
+    order = cast.order(reference="A-1")
+    cast.let_time_pass(order, seconds=300)
+    services.expire_orders()
+    page = open_board(dora, live=False)
+    sockets: list[WebSocketRoute] = []
+    snapshots: list[str] = []
+
+    def between(socket: WebSocketRoute) -> None:
+        sockets.append(socket)
+
+        def from_server(frame: str | bytes) -> None:
+            told = json.loads(frame)
+            if told["type"] == "snapshot":
+                snapshots.append(told["server_time"])
+                told["orders"] = []
+            socket.send(json.dumps(told))
+
+        socket.connect_to_server().on_message(from_server)
+
+    page.route_web_socket("**/ws/dispatch/**", between)
+    page.reload()
+    expect(row(page, "A-1", "Needs attention")).to_be_visible()
+
+    sockets[0].send('{"type":"resync"}')
+    until(page, lambda: len(snapshots) == 2, "the board is sent anew")
+
+    expect(row(page, "A-1", "Needs attention")).to_be_visible()
 
 
 def test_news_is_in_the_page_although_its_animation_frames_do_not_come(open_board: Open, dora: Any) -> None:

@@ -12,9 +12,10 @@ from django.contrib.auth.models import Permission, User
 from playwright.sync_api import Page, expect
 
 from dispatch import services
+from drivers.models import Vehicle
 from orders.models import ContactAccess, Order
 from tests import cast, staff
-from tests.browser.board.screen import area, chosen, panel, row
+from tests.browser.board.screen import area, chosen, fresh, panel, row, until
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -190,6 +191,48 @@ def test_the_panel_tells_the_story_and_why_this_driver(open_board: Open, dora: A
     panel(page).get_by_text("Offers: 2").click()
     expect(panel(page).locator(".offers-part tbody tr")).to_have_count(2)
     assert complaints == []
+
+
+def test_an_open_panel_follows_what_makes_no_new_version(open_board: Open, dora: Any, complaints: list[str]) -> None:
+    alice = cast.driver("alice", at=cast.FERRY_BUILDING, capacity=2)
+    held, order = cast.order(reference="A-1"), cast.order(reference="A-2")
+    services.offer_orders(order_ids=[order.pk])
+    services.assign_order(order_id=held.pk, driver_id=alice.pk, actor=cast.DISPATCHER)
+    page = open_board(dora)
+
+    row(page, "A-1", "In progress").click()
+    expect(panel(page)).to_contain_text("Alice holds 1/2")
+    panel(page).get_by_role("button", name="Alice").focus()
+    services.go_offline(driver_id=alice.pk)
+    expect(panel(page)).to_contain_text("Alice off duty, holds 1/2")
+    expect(panel(page).get_by_role("button", name="Alice")).to_be_focused()
+    services.go_online(driver_id=alice.pk)
+
+    services.offer_orders(order_ids=[order.pk])
+    row(page, "A-2").click()
+    expect(panel(page)).to_contain_text("1 open one, 0 declined")
+    panel(page).get_by_text("Offers: 1, answered: 0").click()
+    services.decline_order(order_id=order.pk, driver_id=alice.pk)
+    expect(panel(page)).to_contain_text("0 open, 1 declined")
+    expect(panel(page)).to_contain_text("Offers: 1, answered: 1")
+    assert complaints == []
+
+
+def test_a_driver_off_duty_is_shown_with_name_vehicle_and_load(open_board: Open, dora: Any) -> None:
+    alice = cast.driver("alice", at=cast.FERRY_BUILDING, vehicle=Vehicle.VAN, capacity=2)
+    order = cast.order(reference="A-1")
+    services.assign_order(order_id=order.pk, driver_id=alice.pk, actor=cast.DISPATCHER)
+    services.unassign_order(order_id=order.pk, actor=cast.DISPATCHER, version=fresh(order).version)
+    services.go_offline(driver_id=alice.pk)
+    page = open_board(dora)
+
+    until(page, lambda: page.evaluate("Boolean(window.baton)"), "the map is there")
+    page.evaluate("(driver) => window.baton.store.select({ driver })", alice.pk)
+
+    expect(panel(page).get_by_role("heading", level=2)).to_have_text("Alice")
+    expect(panel(page)).to_contain_text("van")
+    expect(panel(page)).to_contain_text("0 of 2")
+    expect(panel(page).get_by_role("button", name="Put on duty")).to_be_visible()
 
 
 def test_the_customer_is_shown_on_request_and_the_look_is_on_record(open_board: Open, dora: Any) -> None:

@@ -161,3 +161,34 @@ def test_the_screen_stays_on_while_on_duty(phone: Phone) -> None:
     phone.go_off_duty()
     wait_for(lambda: screen() == "released", "the screen may go dark")
     assert phone.page.evaluate("window.given.map((lock) => lock.released)") == [True, True]
+
+
+#: Another tab taps "off duty" in the last moment before this one writes down what the server answered.
+TAP_BEFORE_THE_ANSWER_IS_WRITTEN = """() => {
+    const [send, begin] = [window.fetch, IDBDatabase.prototype.transaction];
+    window.fetch = async (...args) => {
+        const answer = await send(...args);
+        if (args[1]?.method === "PATCH" && !window.isTapped) window.isAnswered = true;
+        return answer;
+    };
+    IDBDatabase.prototype.transaction = function (stores, mode, ...rest) {
+        if (window.isAnswered && !window.isTapped && mode === "readwrite" && [...stores].includes("session")) {
+            window.isTapped = true;
+            const session = begin.call(this, ["session"], "readwrite").objectStore("session");
+            session.get("current").onsuccess = ({ target }) => {
+                session.put({ ...target.result, wanted: false, pending: true });
+            };
+        }
+        return begin.call(this, stores, mode, ...rest);
+    };
+}"""
+
+
+def test_a_tap_off_duty_counts_although_the_answer_to_the_tap_before_is_being_written(phone: Phone) -> None:
+    alice = cast.driver("alice", is_online=False)
+    phone.sign_in("alice", cast.PASSWORD)
+    phone.page.evaluate(TAP_BEFORE_THE_ANSWER_IS_WRITTEN)
+    phone.go_on_duty()
+    phone.sees(lambda state: state["duty"] == {"wanted": False, "confirmed": False}, "off duty")
+    assert not Presence.objects.get(pk=alice.pk).is_online
+    assert phone.page.evaluate("window.isTapped")

@@ -161,6 +161,36 @@ def test_drivers_are_put_on_and_off_duty_and_written_to(dora: Caller, alice: Dri
     assert Message.objects.count() == 2
 
 
+def test_a_message_with_the_same_key_again_is_the_same_message(dora: Caller, alice: Driver, bob: Driver) -> None:
+    rows = [{"driver": alice.pk}, {"driver": bob.pk}]
+    body = {"act": "message", "rows": rows, "text": "Come home", "key": "one"}
+
+    first = done(dora.post("board/acts/", body))
+    again = done(dora.post("board/acts/", body))
+
+    assert [result["ok"] for result in first] == [True, True]
+    assert again == first
+    assert Message.objects.count() == 2
+
+    other = done(dora.post("board/acts/", {**body, "text": "Stay there"}))
+    assert [result["problem"]["code"] for result in other] == ["idempotency_mismatch"] * 2
+    # A key is its sender's own.
+    erin = callers.staff("erin", *ALL)
+    assert [result["ok"] for result in done(erin.post("board/acts/", {**body, "text": "Stay there"}))] == [True, True]
+    assert done(dora.post("board/acts/", {**body, "key": "two"}))[0]["ok"]
+    assert sorted(Message.objects.values_list("driver_id", "actor_name", "text", "key")) == sorted(
+        [
+            (driver.pk, name, text, key)
+            for driver in (alice, bob)
+            for name, text, key in (
+                ("dora", "Come home", "one"),
+                ("dora", "Come home", "two"),
+                ("erin", "Stay there", "one"),
+            )
+        ]
+    )
+
+
 def test_a_shift_of_two_hundred_rows_is_answered_row_by_row(dora: Caller) -> None:
     orders = [cast.order(reference=str(number)) for number in range(200)]
 

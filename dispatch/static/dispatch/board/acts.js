@@ -1,5 +1,6 @@
 // What a dispatcher can do: who may do it, when it makes sense, how it is sent, and what became of each row.
 
+import { newKey } from "./api.js";
 import { label } from "./format.js";
 import { FINAL } from "./store.js";
 import { PASSING } from "./words.js";
@@ -9,7 +10,7 @@ import { PASSING } from "./words.js";
  * @typedef {import("./store.js").Order} Order
  * @typedef {"assign" | "assign_nearest" | "reassign" | "unassign" | "reoffer" | "extend" | "pin" | "unpin" | "cancel" | "duty" | "message"} Act
  * @typedef {{order: string, version: number} | {driver: number}} ActRow a row as the dispatcher saw it
- * @typedef {{driver?: number, seconds?: number, reason?: string, text?: string, is_online?: boolean}} Details
+ * @typedef {{driver?: number, seconds?: number, reason?: string, text?: string, key?: string, is_online?: boolean}} Details
  * @typedef {{order?: string, driver?: number, ok: boolean, document?: any, undo?: {id: string, until: string} | null,
  *   problem?: import("./api.js").ProblemDocument}} Result
  * @typedef {{act: Act, details: Details, rows: ActRow[], results: Result[]}} Outcome
@@ -102,11 +103,13 @@ export function createActs({ store, api, can, onOutcome, onAsk }) {
    * Do it, and say what became of each row, in the order given. Never throws: what fails is a result, too.
    * @param {Act} act
    * @param {ActRow[]} rows as the dispatcher saw them
-   * @param {Details} [details]
+   * @param {Details} [given]
    * @param {{quiet?: boolean}} [options] quiet: whoever asked shows the outcome
    * @returns {Promise<Result[]>}
    */
-  async function run(act, rows, details = {}, { quiet = false } = {}) {
+  async function run(act, rows, given = {}, { quiet = false } = {}) {
+    // A message has no version: its key is what keeps it from being sent twice when it is tried again.
+    const details = act === "message" ? { key: newKey(), ...given } : given;
     const stop = allowed(act) ? blocked() : "You may not do this.";
     /** @type {Map<string, Result>} */
     const results = new Map();

@@ -19,6 +19,13 @@ const UNREACHABLE = {
   detail: "No answer from the server. Trying again is safe: nothing is done twice.",
 };
 
+/** Bad gateway and gateway timeout, if nobody of ours says so. */
+const LOST = new Set([502, 504]);
+
+/** A key that nobody else has; also where the page is not served over TLS, which `crypto.randomUUID` asks for. */
+export const newKey = () =>
+  [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
 const token = () => /(?:^|;\s*)csrftoken=([^;]+)/.exec(document.cookie)?.[1] ?? "";
 
 /** @typedef {ReturnType<typeof createApi>} Api */
@@ -50,6 +57,8 @@ export function createApi(base) {
       throw new Problem(UNREACHABLE);
     }
     const document = await answer.json().catch(() => null);
+    // Cut off on its way, or a proxy's word for a server that did not answer: it may have been done.
+    if (!document && (answer.ok || LOST.has(answer.status))) throw new Problem(UNREACHABLE);
     if (answer.ok) return document;
     throw new Problem(
       document?.code ? document : { status: answer.status, code: "refused", detail: `Refused (${answer.status}).` },

@@ -14,9 +14,11 @@ import { clock, label, ms, span, statusWord, where } from "./format.js";
  * @param {HTMLElement} body
  * @param {number} id
  * @param {{store: Store, api: import("./api.js").Api, acts: Acts, rows: ReturnType<typeof import("./rows.js").createRows>,
- *   isShown: (id: number) => boolean}} context
+ *   isShown: (id: number) => boolean, onName: (name: string) => void}} context
  */
-export function openDriver(body, id, { store, api, acts, rows, isShown }) {
+export function openDriver(body, id, { store, api, acts, rows, isShown, onName }) {
+  /** What was read when the panel was opened: all there is of a driver off duty, whom no push tells of. @type {import("./store.js").Driver | undefined} */
+  let told;
   const [phone, vehicle, load, heard] = [h("dd"), h("dd"), h("dd"), h("dd")];
   const [dot, word] = [h("span", { class: "dot" }), h("span")];
   const facts = h(
@@ -52,11 +54,13 @@ export function openDriver(body, id, { store, api, acts, rows, isShown }) {
   );
   refill(messages, h("li", { class: "quiet" }, "Reading…"));
 
-  const isOnline = () => Boolean(store.drivers.get(id)?.is_online);
+  const known = () => store.drivers.get(id) ?? told;
+  const isOnline = () => Boolean(known()?.is_online);
 
   /** Only what is different is touched: the focus may be on it. */
   function draw() {
-    const driver = store.drivers.get(id);
+    const driver = known();
+    onName(driver?.name ?? rows.nameOf(id));
     const is = driver ? rows.stateOf(driver) : { key: "off", word: "off duty" };
     mark(dot, "class", `dot ${is.key}`);
     say(word, is.word || "on duty");
@@ -100,11 +104,13 @@ export function openDriver(body, id, { store, api, acts, rows, isShown }) {
 
   async function read() {
     try {
-      const known = await api.get(`board/drivers/${id}/`);
+      const answer = await api.get(`board/drivers/${id}/`);
       if (!isShown(id)) return;
-      refill(phone, known.phone ? h("a", { href: `tel:${known.phone}` }, known.phone) : "–");
+      told = answer;
+      draw();
+      refill(phone, answer.phone ? h("a", { href: `tel:${answer.phone}` }, answer.phone) : "–");
       /** @type {Message[]} */
-      const said = known.messages;
+      const said = answer.messages;
       refill(
         messages,
         said.map((one) =>

@@ -13,6 +13,8 @@ export const DEAD_MS = 9000;
 const SNAPSHOT_MS = 20_000;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 15_000;
+/** How long the page's own address is asked whether we are still signed in. */
+const ASKING_MS = 5000;
 const SIGNED_OUT = 4001;
 
 /**
@@ -26,6 +28,8 @@ export function createLink({ store, path, onProblem }) {
   let retryTimer = 0;
   let syncTimer = 0;
   let snapshotBy = 0;
+  /** By when the next drivers of a snapshot in pieces have to be there; 0 if none are awaited. */
+  let driversBy = 0;
   let pinged = 0;
   let lastPing = 0;
   /** Since when the server says that it hears no news itself; 0 if it does. */
@@ -72,6 +76,7 @@ export function createLink({ store, path, onProblem }) {
 
   function awaitSnapshot() {
     snapshotBy = performance.now() + SNAPSHOT_MS;
+    driversBy = 0;
     store.setLink({ state: "catching_up" });
   }
 
@@ -84,6 +89,8 @@ export function createLink({ store, path, onProblem }) {
       store.setLink({ state: "signed_out" });
       return;
     }
+    // The network came back while that was asked, and with it another line: this one's end is old news.
+    if (socket) return;
     // Full jitter, so that a restart of the server is not followed by everybody at once.
     const delay = Math.random() * Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** attempts);
     attempts += 1;
@@ -95,7 +102,12 @@ export function createLink({ store, path, onProblem }) {
   /** A browser is not told why a handshake was refused; this page's own address knows whether we are still signed in. */
   async function isSignedOut() {
     try {
-      const answer = await fetch(location.pathname, { method: "HEAD", redirect: "manual", cache: "no-store" });
+      const answer = await fetch(location.pathname, {
+        method: "HEAD",
+        redirect: "manual",
+        cache: "no-store",
+        signal: AbortSignal.timeout(ASKING_MS),
+      });
       return answer.type === "opaqueredirect" || answer.status === 401 || answer.status === 403;
     } catch {
       return false;
@@ -124,13 +136,16 @@ export function createLink({ store, path, onProblem }) {
     else if (frame.type === "resync") sync();
     else if (frame.type === "error") {
       onProblem?.(frame.problem);
-      if (store.link.state === "catching_up") {
-        // The server could not read the board just now: ask again soon.
+      if (store.link.state === "catching_up" || store.awaitsDrivers()) {
+        // The server could not read the board, or its drivers, just now: ask again soon.
         clearTimeout(syncTimer);
         syncTimer = setTimeout(sync, 1000 + Math.random() * 2000);
       }
     } else {
       store.apply(frame);
+      if (frame.driver_chunks || frame.chunk) {
+        driversBy = store.awaitsDrivers() ? performance.now() + SNAPSHOT_MS : 0;
+      }
       if (frame.type === "snapshot") {
         snapshotBy = 0;
         attempts = 0;
@@ -181,6 +196,8 @@ export function createLink({ store, path, onProblem }) {
       sync();
     } else if (now - store.link.heardAt > DEAD_MS || (snapshotBy && now > snapshotBy)) {
       drop();
+    } else if (driversBy && now > driversBy) {
+      sync();
     } else {
       let last = 0;
       for (const sent of pings.values()) last = sent;

@@ -24,7 +24,7 @@ const store = createStore();
 const api = createApi(settings.urls.api);
 const parts = buildLayout(root);
 
-/** Orders that the board was not sent and somebody wants: asked for once. @type {Set<string>} */
+/** Orders that the board was not sent and somebody wants: asked for once per snapshot. @type {Set<string>} */
 const missing = new Set();
 
 /** @param {string} order */
@@ -37,6 +37,10 @@ function fetchOrder(order) {
     .catch(() => setTimeout(() => missing.delete(order), 10_000));
 }
 
+// Before the lists hear of it: they ask for what a snapshot did not bring.
+store.subscribe((change) => {
+  if (change.all) missing.clear();
+});
 const lists = mountLists(parts.lists, {
   store,
   liveSeconds: settings.live_seconds,

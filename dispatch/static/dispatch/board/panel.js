@@ -32,6 +32,7 @@ export function mountPanel(element, context) {
   /** @type {number | null} */
   let shownDriver = null;
   let shownVersion = 0;
+  let shownOffers = "";
   let storyTimer = 0;
   let asked = 0;
   /** @type {ReturnType<typeof openDriver> | null} */
@@ -47,6 +48,14 @@ export function mountPanel(element, context) {
   const eyes = h("p", { class: "eyes", role: "status" });
   const tools = h("div", { class: "buttons acts" });
   const facts = h("dl", { class: "facts" });
+  // What changes without a new version of the order is written where it stands: the focus may be beside it.
+  const offers = h("span");
+  const holder = h("button", {
+    type: "button",
+    class: "link",
+    onclick: () => store.select({ driver: (shownOrder && store.orders.get(shownOrder)?.driver) || null }),
+  });
+  const holderState = h("span", { class: "quiet" });
   const customer = h("div", { class: "customer" });
   const story = h("div", { class: "story" });
   const body = h("div", { class: "panel-body", tabindex: "0", role: "region", "aria-label": "Details" });
@@ -67,19 +76,14 @@ export function mountPanel(element, context) {
       facts,
       fact("Pickup", where(order.pickup)),
       fact("Drop-off", where(order.dropoff)),
-      fact("Driver", order.driver !== null && driverLink(order.driver)),
+      fact("Driver", order.driver !== null && h("span", null, holder, " ", holderState)),
       order.status === "pending" &&
         !order.expired &&
         !order.pinned &&
         fact("Auto-assign", ticking(ms(order.auto_assign_at), "until")),
       order.status === "pending" && !order.expired && fact("Expires", ticking(ms(order.expires_at), "until")),
       order.expired && fact("Expired", timeAgo(order.expires_at)),
-      order.offers &&
-        order.status === "pending" &&
-        fact(
-          "Offers",
-          `${plural(order.offers.open, "open one", "open")}, ${order.offers.declined} declined, ${order.offers.made} made`,
-        ),
+      order.offers && order.status === "pending" && fact("Offers", offers),
       fact("Vehicle", order.vehicle || "any"),
       order.priority > 0 && fact("Priority", String(order.priority)),
       fact("Payout", price(order)),
@@ -90,8 +94,34 @@ export function mountPanel(element, context) {
       fact("Cancelled", order.cancelled_at && timeAgo(order.cancelled_at)),
       fact("Failed", order.failed_at && timeAgo(order.failed_at)),
     );
+    drawOffers(order);
     tick();
     gate();
+  }
+
+  /** @param {Order} order @returns {boolean} whether it says something else now */
+  function drawOffers({ offers: counts, status }) {
+    const said =
+      counts && status === "pending"
+        ? `${plural(counts.open, "open one", "open")}, ${counts.declined} declined, ${counts.made} made`
+        : "";
+    const isNew = said !== shownOffers;
+    shownOffers = said;
+    say(offers, said);
+    return isNew;
+  }
+
+  /** @param {Order} order */
+  function drawHolder({ driver: id }) {
+    if (id === null) return;
+    const known = store.drivers.get(id);
+    say(holder, nameOf(id));
+    say(
+      holderState,
+      known
+        ? [rows.stateOf(known).word, `holds ${known.load ?? 0}/${known.capacity ?? 1}`].filter(Boolean).join(", ")
+        : "",
+    );
   }
 
   /** @param {string} text */
@@ -100,28 +130,6 @@ export function mountPanel(element, context) {
     at.append(h("span", { class: "quiet" }, "(", ticking(ms(text), "since"), " ago)"));
     return at;
   };
-
-  /** @param {number} id */
-  function driverLink(id) {
-    const known = store.drivers.get(id);
-    const line = h(
-      "span",
-      null,
-      h("button", { type: "button", class: "link", onclick: () => store.select({ driver: id }) }, nameOf(id)),
-    );
-    if (known) {
-      const state = rows.stateOf(known);
-      line.append(
-        " ",
-        h(
-          "span",
-          { class: "quiet" },
-          [state.word, `holds ${known.load ?? 0}/${known.capacity ?? 1}`].filter(Boolean).join(", "),
-        ),
-      );
-    }
-    return line;
-  }
 
   /** @param {string} id */
   function openOrder(id) {
@@ -190,6 +198,11 @@ export function mountPanel(element, context) {
       "Show customer ",
       h("span", { class: "quiet" }, "(goes on record)"),
     );
+  }
+
+  function rereadStory() {
+    clearTimeout(storyTimer);
+    storyTimer = setTimeout(() => void loadStory(), STORY_WAIT_MS);
   }
 
   async function loadStory() {
@@ -279,15 +292,24 @@ export function mountPanel(element, context) {
       const at = Number(time.dataset.at);
       say(time, time.dataset.way === "since" ? span(now - at) : at <= now ? "now" : span(at - now));
     }
+    const order = shownOrder === null ? undefined : store.orders.get(shownOrder);
+    if (order) drawHolder(order);
+    if (shownDriver !== null) driver?.draw();
   }
 
   /** @param {number} id */
   function showDriver(id) {
     shownOrder = null;
     shownDriver = id;
-    say(title, nameOf(id));
     badge.hidden = pin.hidden = true;
-    driver = openDriver(body, id, { store, api, acts, rows, isShown: (one) => shownDriver === one });
+    driver = openDriver(body, id, {
+      store,
+      api,
+      acts,
+      rows,
+      isShown: (one) => shownDriver === one,
+      onName: (name) => say(title, name),
+    });
   }
 
   store.subscribe((change) => {
@@ -306,8 +328,13 @@ export function mountPanel(element, context) {
       const fresh = store.orders.get(shownOrder);
       if (fresh && (fresh.version !== shownVersion || change.all)) {
         drawOrder(fresh);
-        clearTimeout(storyTimer);
-        storyTimer = setTimeout(() => void loadStory(), STORY_WAIT_MS);
+        rereadStory();
+      } else if (fresh) {
+        if (change.orders.has(shownOrder) && drawOffers(fresh)) {
+          drawOrder(fresh);
+          rereadStory();
+        }
+        if (fresh.driver !== null && change.drivers.has(fresh.driver)) drawHolder(fresh);
       }
       if (change.viewers || change.all) drawEyes();
       if (change.link || change.selection || change.orders.has(shownOrder)) gate();

@@ -226,6 +226,9 @@ export function createStore() {
     now: () => offset + performance.now(),
     setClock,
 
+    /** Whether drivers of the last snapshot are still on their way. */
+    awaitsDrivers: () => chunked !== null,
+
     /** Whether a driver is on duty and was heard of lately. @param {Driver | undefined} driver @param {number} liveSeconds */
     isLive: (driver, liveSeconds) =>
       Boolean(driver?.is_online) && store.now() - ms(driver?.last_seen) < liveSeconds * 1000,

@@ -112,10 +112,7 @@ export function createToasts(element, { store, nameOf, onLeave }) {
       const text = () => (rows.length === 1 ? `${name}: ${past}${to()}.` : `${done.length} of ${rows.length} ${past}.`);
       toast(text, { kind: "done", undos, until });
     }
-    if (!failed.length) {
-      if (!report.hidden) hideReport();
-      return;
-    }
+    if (!failed.length) return;
     showReport(outcome, `${verb}: ${rows.length === 1 ? "not done" : `${failed.length} of ${rows.length} not done`}`);
   }
 

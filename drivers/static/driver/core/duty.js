@@ -28,9 +28,12 @@ export function createDuty({ changed, confirmed, ended, signedOut }) {
       for (;;) {
         const record = await session.current();
         if (!record?.token || !record.pending) return;
-        const { token, wanted } = record;
-        const answer = await ask("driver/", { method: "PATCH", token, json: { is_online: wanted } });
-        if (answer.kind === "signed_out") return signedOut(token, answer.why);
+        const answer = await ask("driver/", {
+          method: "PATCH",
+          token: record.token,
+          json: { is_online: record.wanted },
+        });
+        if (answer.kind === "signed_out") return signedOut(record.token, answer.why);
         if (answer.kind !== "ok" && answer.kind !== "refused") {
           const wait = answer.kind === "retry" ? (answer.retryAfterMs ?? 0) : 0;
           timer = Number(setTimeout(() => void tell(), Math.max(wait, 250, backoffMs(tries))));
@@ -39,11 +42,8 @@ export function createDuty({ changed, confirmed, ended, signedOut }) {
         }
         tries = 0;
         const is = answer.kind === "ok" ? Boolean(answer.data.is_online) : false;
-        const now = await session.current();
         // Tapped again meanwhile: once more.
-        if (now?.token === token && now.wanted === wanted) {
-          await session.setDuty(record.driver.id, { wanted: is, pending: false });
-        }
+        await session.settleDuty(record, is);
         confirmed(is);
         await changed();
       }
@@ -58,15 +58,11 @@ export function createDuty({ changed, confirmed, ended, signedOut }) {
     if (!before?.token || before.pending) return;
     const answer = await ask("driver/", { token: before.token });
     if (answer.kind === "signed_out") return signedOut(before.token, answer.why);
-    const record = await session.current();
-    if (answer.kind !== "ok" || record?.token !== before.token || record.pending) return;
+    if (answer.kind !== "ok" || !(await session.settleDuty(before, answer.data.is_online))) return;
     const { id, name, phone, vehicle, capacity, is_online } = answer.data;
-    await session.setDriver({ id, name, phone, vehicle, capacity, username: record.driver.username });
+    await session.setDriver({ id, name, phone, vehicle, capacity, username: before.driver.username });
     confirmed(is_online);
-    if (record.wanted !== is_online) {
-      await session.setDuty(id, { wanted: is_online, pending: false });
-      if (!is_online) ended();
-    }
+    if (before.wanted && !is_online) ended();
     await changed();
   }
 

@@ -43,7 +43,8 @@ async function edit(edit) {
       return wanted ?? record;
     });
   } catch {
-    unstored = wanted ?? edit(null);
+    // What could not be stored begins with what was: a phone that cannot write any more can often still read.
+    unstored = wanted ?? edit(await current());
     return unstored;
   }
 }
@@ -74,6 +75,22 @@ export function end(token, why) {
  */
 export function setDuty(driverId, duty) {
   return edit((record) => (record?.token && record.driver.id === driverId ? { ...record, ...duty } : null));
+}
+
+/**
+ * The server's word on the duty. Nothing happens if the driver has tapped meanwhile, also in another tab: that tap is
+ * newer than what was asked.
+ * @param {SessionRecord} asked as it was when the server was asked
+ * @param {boolean} is on duty
+ * @returns {Promise<boolean>} whether the word still counted
+ */
+export async function settleDuty({ token, wanted, pending }, is) {
+  let counts = false;
+  await edit((record) => {
+    counts = Boolean(token) && record?.token === token && record.wanted === wanted && record.pending === pending;
+    return record && counts && (pending || wanted !== is) ? { ...record, wanted: is, pending: false } : null;
+  });
+  return counts;
 }
 
 /**

@@ -1,6 +1,6 @@
 // The new order: one short form. Who would be offered it is seen at once, and a second click never makes a second order.
 
-import { createApi } from "../api.js";
+import { createApi, newKey } from "../api.js";
 import { h, mark, say } from "../dom.js";
 import { createPreview, PREVIEWED } from "./offerpreview.js";
 import { placeField } from "./placefield.js";
@@ -16,10 +16,6 @@ const VEHICLES = [
   ["car", "Car"],
   ["van", "Van"],
 ];
-
-/** A key that nobody else has; also where the page is not served over TLS, which `crypto.randomUUID` asks for. */
-const newKey = () =>
-  [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /**
  * @param {HTMLDialogElement} dialog opened with `showModal()` by whoever has the button
