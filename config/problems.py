@@ -104,9 +104,11 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         document = problem(400, "invalid", "Something in the request is not valid.", errors=_by_field(error.detail))
     elif isinstance(error, drf.APIException):
         code = FRAMEWORK_CODES.get(error.status_code, "invalid")
-        document = problem(error.status_code, code, str(error.detail))
-        if (wait := getattr(error, "wait", None)) is not None:
-            headers["Retry-After"] = str(max(1, int(wait + 0.999)))
+        wait = getattr(error, "wait", None)
+        seconds = None if wait is None else max(1, int(wait + 0.999))
+        document = problem(error.status_code, code, str(error.detail), retry_after=seconds)
+        if seconds is not None:
+            headers["Retry-After"] = str(seconds)
         if header := getattr(error, "auth_header", None):
             headers["WWW-Authenticate"] = header
     elif isinstance(error, Http404):

@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from drivers.errors import Invalid
-from drivers.models import Driver, Vehicle
+from drivers.models import Driver, Presence, Vehicle
 from drivers.services import Position, record_positions
 
 #: More at once is a slip of the finger.
@@ -127,7 +127,12 @@ def _place(driver_ids: Sequence[int], area: Area, chance: random.Random) -> None
         for driver_id in batch:
             lat, lng = somewhere_in(area, chance)
             positions.append(Position(driver_id=driver_id, lat=lat, lng=lng, accuracy_m=10))
-        record_positions(positions=positions)
+        with transaction.atomic():
+            # A position is a sign of life, and whoever was silent would be back on duty with it.
+            silent = Presence.objects.filter(pk__in=batch).exclude(silent_since=None)
+            locked = list(silent.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+            Presence.objects.filter(pk__in=locked).update(silent_since=None)
+            record_positions(positions=positions)
 
 
 def somewhere_in(area: Area, chance: random.Random) -> tuple[float, float]:

@@ -180,6 +180,7 @@ COMPONENTS: Final[dict[str, Schema]] = {
     "Feed": document(
         results=listed(ref("Event")),
         next={**STRING, "description": "Give it as `after` the next time, also when there were no results."},
+        previous={"type": "null", "description": "The feed is only read forwards."},
     ),
     "Driver": document(
         "A driver as dispatchers see them.",

@@ -44,6 +44,8 @@ class FeedDoor(Door):
             {
                 "results": [show(event) for event in page.events],
                 "next": cursor_of(page.next.txid, page.next.event_id),
+                # It is a list like all others, but one that is only read forwards.
+                "previous": None,
             }
         )
 

@@ -29,6 +29,8 @@ from orders.errors import OrderCancelled, OrderExpired, OrderNotPending, OrderTa
 from orders.lifecycle import HELD, Kind, Status
 from orders.models import Order, OrderContact
 
+#: What an accepted order may have become in the hands of the driver who accepts again.
+ACCEPTED = {*HELD, Status.DELIVERED, Status.FAILED}
 #: Offers that the history of an acceptance tells of.
 OFFERS_RECORDED = 10
 
@@ -51,7 +53,8 @@ def accept_order(*, order_id: UUID, driver_id: int, tap: Tap = NO_TAP) -> Done:
     """The first driver to accept an offered order holds it; everybody else gets an honest refusal.
 
     Order row, then driver row, are locked before anything is judged, and the deadline is compared with the database's
-    clock under the lock, so it does not matter whether a sweep ran. The holder who accepts again gets the same answer.
+    clock under the lock, so it does not matter whether a sweep ran. Whoever holds it, or has carried it to its end, and
+    accepts again gets the same answer.
     Raises NotFound, NotOffered, OrderTaken, OrderExpired, OrderCancelled, OrderNotPending, DriverAtCapacity,
     DriverOffline, DriverSuspended, Busy.
     """
@@ -75,7 +78,7 @@ def accept_order(*, order_id: UUID, driver_id: int, tap: Tap = NO_TAP) -> Done:
 
 def _accept(*, order_id: UUID, driver_id: int, tap: Tap) -> Order:
     order = lock_order(order_id)
-    if order.driver_id == driver_id and order.status in HELD:
+    if order.driver_id == driver_id and order.status in ACCEPTED:
         return order
     offer, now = _offer_of(order, driver_id)
     check_available(order, now=now)

@@ -8,6 +8,7 @@ from django.contrib.gis.measure import D
 from django.core.management import CommandError, call_command
 from django.test import RequestFactory
 
+from drivers.clock import ClockTimestamp
 from drivers.fleet import create_drivers
 from drivers.models import Driver, Presence
 from tests import cast
@@ -61,6 +62,16 @@ def test_near_a_place_each_gets_a_position_there() -> None:
     assert Presence.objects.filter(location__dwithin=(sydney, D(m=2010))).count() == 30
     assert len(set(map(str, Presence.objects.values_list("location", flat=True)))) == 30
     assert not Presence.objects.filter(is_online=True).exists()
+
+
+def test_a_position_puts_nobody_on_duty_who_was_silent() -> None:
+    create("--count", "2", "--prefix", "d", "--password", "x")
+    Presence.objects.update(silent_since=ClockTimestamp())
+
+    create("--count", "2", "--prefix", "d", "--password", "x", "--near", "-33.8688,151.2093")
+
+    assert list(Presence.objects.values_list("is_online", "silent_since")) == [(False, None)] * 2
+    assert not Presence.objects.filter(location=None).exists()
 
 
 def test_the_driver_ids_come_in_the_order_of_the_numbers() -> None:

@@ -1,3 +1,5 @@
+from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -54,6 +56,24 @@ def test_the_holder_who_accepts_again_gets_the_same_answer(alice: Driver) -> Non
 
     assert services.accept_order(order_id=order.pk, driver_id=alice.pk) == first
     assert cast.history(order) == ["created", "offered", "assigned"]
+
+
+@pytest.mark.parametrize("end", [services.deliver_order, partial(services.fail_order, reason="Nobody there")])
+def test_whoever_has_carried_it_to_its_end_and_accepts_again_gets_the_order(
+    alice: Driver, bob: Driver, end: Any
+) -> None:
+    order = cast.order()
+    services.accept_order(order_id=order.pk, driver_id=alice.pk)
+    services.pick_up_order(order_id=order.pk, driver_id=alice.pk)
+    end(order_id=order.pk, driver_id=alice.pk)
+    before = cast.history(order)
+
+    done = services.accept_order(order_id=order.pk, driver_id=alice.pk, tap=services.Tap("late"))
+
+    assert (done.order_id, done.version, done.replayed) == (order.pk, Order.objects.get(pk=order.pk).version, False)
+    assert cast.history(order) == before
+    with pytest.raises(OrderTaken):
+        services.accept_order(order_id=order.pk, driver_id=bob.pk)
 
 
 def test_the_same_action_id_is_carried_out_once_even_after_a_release(alice: Driver) -> None:

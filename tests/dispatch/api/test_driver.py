@@ -338,6 +338,6 @@ def test_an_app_that_runs_wild_is_told_to_wait(app: Caller, bob: Driver, monkeyp
     assert [app.get("driver/").status_code for _ in range(2)] == [200, 200]
     response = app.get("driver/")
 
-    problem(response, 429, "throttled")
+    assert problem(response, 429, "throttled")["retry_after"] == 10
     assert response.headers["Retry-After"] == "10"
     assert phone(bob).get("driver/").status_code == 200
