@@ -1,7 +1,6 @@
 """The months of history and offers: made in time, settled, forgotten when they are old. By the owner's functions, in
 transactions of which nothing stays: the test's transaction belongs to the owner of the tables (the fixture `owned`)."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -19,20 +18,8 @@ from orders.models import Order, OrderEvent
 from orders.months import SettledBefore, first_id
 from orders.selectors import FeedPosition, read_feed
 from tests import cast
-from tests.conftest import connected_as_owner
 
 TABLES = ("orders_orderevent", "dispatch_offer")
-
-
-@pytest.fixture
-def owner(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    with django_db_blocker.unblock(), connected_as_owner():
-        yield
-
-
-@pytest.fixture
-def owned(owner: None, db: None) -> None:
-    """The test's transaction belongs to the owner of the tables."""
 
 
 def ask(query: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -1,8 +1,6 @@
 """Heartbeats, half-open sockets, lost pushes: what the app notices by itself, and how soon."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from copy import deepcopy
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -14,22 +12,10 @@ from dispatch.models import Offer
 from drivers.models import Presence
 from tests import cast
 from tests.browser.driver.rig import Phone, wait_for
+from tests.dispatch.live.rig import unheard
 from tests.proxy import Proxy
 
 pytestmark = pytest.mark.browser
-
-
-@contextmanager
-def unheard(settings: Any) -> Iterator[None]:
-    """What happens in here is pushed where nobody listens."""
-    real = settings.CHANNEL_LAYERS
-    layers = deepcopy(real)
-    layers["default"]["CONFIG"]["prefix"] = "nobody"
-    settings.CHANNEL_LAYERS = layers
-    try:
-        yield
-    finally:
-        settings.CHANNEL_LAYERS = real
 
 
 def sockets(network: Proxy) -> int:

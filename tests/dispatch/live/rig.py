@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -183,3 +184,16 @@ def open_board(server: Server, user: User, **options: Any) -> Client:
     browser.force_login(user)
     headers = {"Cookie": f"sessionid={browser.cookies['sessionid'].value}"}
     return Client(server.url("/ws/dispatch/"), additional_headers=headers, **options)
+
+
+@contextmanager
+def unheard(settings: Any) -> Iterator[None]:
+    """What happens in here is pushed where nobody listens."""
+    real = settings.CHANNEL_LAYERS
+    layers = deepcopy(real)
+    layers["default"]["CONFIG"]["prefix"] = "nobody"
+    settings.CHANNEL_LAYERS = layers
+    try:
+        yield
+    finally:
+        settings.CHANNEL_LAYERS = real

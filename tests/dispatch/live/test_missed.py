@@ -1,10 +1,8 @@
 """What a dispatcher's screen is told although no push told of it."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from copy import deepcopy
 from typing import Any
 
 import msgspec
@@ -19,24 +17,11 @@ from dispatch.consumers.missed import Missed
 from drivers.models import Driver, Presence
 from orders.models import Order
 from tests import cast
-from tests.dispatch.live.rig import Client
+from tests.dispatch.live.rig import Client, unheard
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Connect = Callable[..., Client]
-
-
-@contextmanager
-def dies_before_it_speaks(settings: Any) -> Iterator[None]:
-    """What is committed in here is pushed where nobody listens."""
-    real = settings.CHANNEL_LAYERS
-    layers = deepcopy(real)
-    layers["default"]["CONFIG"]["prefix"] = "nobody"
-    settings.CHANNEL_LAYERS = layers
-    try:
-        yield
-    finally:
-        settings.CHANNEL_LAYERS = real
 
 
 def play(scene: Coroutine[Any, Any, None]) -> None:
@@ -81,7 +66,7 @@ def test_a_change_whose_process_died_before_its_push_is_on_the_board_all_the_sam
     for _ in range(2):
         board.get("order")
 
-    with dies_before_it_speaks(settings):
+    with unheard(settings):
         services.accept_order(order_id=order.pk, driver_id=alice.pk)
 
     frame = board.get("order", within=20)
