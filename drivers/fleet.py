@@ -128,11 +128,12 @@ def _place(driver_ids: Sequence[int], area: Area, chance: random.Random) -> None
             lat, lng = somewhere_in(area, chance)
             positions.append(Position(driver_id=driver_id, lat=lat, lng=lng, accuracy_m=10))
         with transaction.atomic():
-            # A position is a sign of life, and whoever was silent would be back on duty with it.
-            silent = Presence.objects.filter(pk__in=batch).exclude(silent_since=None)
-            locked = list(silent.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
-            Presence.objects.filter(pk__in=locked).update(silent_since=None)
+            # A position is a sign of life, and whoever was silent would be back on duty with it: they stay silent.
+            presences = Presence.objects.filter(pk__in=batch).select_for_update(no_key=True).order_by("pk")
+            silent = [presence for presence in presences if presence.silent_since is not None]
+            Presence.objects.filter(pk__in=[presence.pk for presence in silent]).update(silent_since=None)
             record_positions(positions=positions)
+            Presence.objects.bulk_update(silent, ["silent_since"])
 
 
 def somewhere_in(area: Area, chance: random.Random) -> tuple[float, float]:

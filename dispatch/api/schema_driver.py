@@ -179,8 +179,8 @@ DRIVER_CALLS: Final[dict[type[APIView], dict[str, Call]]] = {
         "order_not_pending",
         "not_offered",
         *HANDOVER,
-        about="The first driver to accept holds it; everybody else is told why not, and how long ago (`seconds_ago`). The "
-        "holder who accepts again gets the same answer.",
+        about="The first driver to accept holds it; everybody else is told why not, and how long ago (`seconds_ago`). "
+        "Whoever holds it, or has carried it to its end, and accepts again gets the order as it is now.",
     ),
     acts.DeclineView: _act(
         acts.DeclineView,

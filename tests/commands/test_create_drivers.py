@@ -67,10 +67,12 @@ def test_near_a_place_each_gets_a_position_there() -> None:
 def test_a_position_puts_nobody_on_duty_who_was_silent() -> None:
     create("--count", "2", "--prefix", "d", "--password", "x")
     Presence.objects.update(silent_since=ClockTimestamp())
+    before = list(Presence.objects.order_by("pk").values_list("is_online", "silent_since"))
 
     create("--count", "2", "--prefix", "d", "--password", "x", "--near", "-33.8688,151.2093")
 
-    assert list(Presence.objects.values_list("is_online", "silent_since")) == [(False, None)] * 2
+    assert list(Presence.objects.order_by("pk").values_list("is_online", "silent_since")) == before
+    assert [is_online for is_online, _ in before] == [False, False]
     assert not Presence.objects.filter(location=None).exists()
 
 

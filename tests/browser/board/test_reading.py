@@ -234,6 +234,34 @@ def test_a_driver_off_duty_is_shown_with_name_vehicle_and_load(open_board: Open,
     expect(panel(page)).to_contain_text("0 of 2")
     expect(panel(page).get_by_role("button", name="Put on duty")).to_be_visible()
 
+    # An app that is open goes on beating, and a beat brings no name.
+    cast.move(alice, cast.UNION_SQUARE)
+    page.evaluate(
+        """(id) => window.baton.store.apply(
+            { type: "driver", drivers: [{ id, is_online: false, lat: 37.788, lng: -122.4075 }] })""",
+        alice.pk,
+    )
+    page.evaluate("new Promise((done) => setTimeout(done, 100))")
+    expect(panel(page).get_by_role("heading", level=2)).to_have_text("Alice")
+    expect(panel(page)).to_contain_text("0 of 2")
+
+
+def test_a_driver_who_is_in_no_new_snapshot_is_off_duty_in_an_open_panel(open_board: Open, dora: Any) -> None:
+    alice = cast.driver("alice", at=cast.FERRY_BUILDING)
+    page = open_board(dora)
+    until(page, lambda: page.evaluate("Boolean(window.baton)"), "the map is there")
+    page.evaluate("(driver) => window.baton.store.select({ driver })", alice.pk)
+    expect(panel(page)).to_contain_text("free")
+    expect(panel(page).get_by_role("button", name="Put off duty")).to_be_visible()
+
+    page.evaluate(
+        """() => window.baton.store.apply(
+            { type: "snapshot", orders: [], drivers: [], stats: {}, server_time: new Date().toISOString() })"""
+    )
+
+    expect(panel(page)).to_contain_text("off duty")
+    expect(panel(page).get_by_role("button", name="Put on duty")).to_be_visible()
+
 
 def test_the_customer_is_shown_on_request_and_the_look_is_on_record(open_board: Open, dora: Any) -> None:
     order = cast.order(reference="A-1")

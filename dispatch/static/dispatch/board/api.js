@@ -58,7 +58,7 @@ export function createApi(base) {
     }
     const document = await answer.json().catch(() => null);
     // Cut off on its way, or a proxy's word for a server that did not answer: it may have been done.
-    if (!document && (answer.ok || LOST.has(answer.status))) throw new Problem(UNREACHABLE);
+    if (answer.ok ? !document : LOST.has(answer.status) && !document?.code) throw new Problem(UNREACHABLE);
     if (answer.ok) return document;
     throw new Problem(
       document?.code ? document : { status: answer.status, code: "refused", detail: `Refused (${answer.status}).` },

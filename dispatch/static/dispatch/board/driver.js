@@ -54,7 +54,11 @@ export function openDriver(body, id, { store, api, acts, rows, isShown, onName }
   );
   refill(messages, h("li", { class: "quiet" }, "Reading…"));
 
-  const known = () => store.drivers.get(id) ?? told;
+  /** Whom the store does not know is off duty and holds nothing; of whom it knows only a heartbeat, `told` says the rest. */
+  const known = () => {
+    const now = store.drivers.get(id);
+    return now || told ? { id, ...told, ...(now ?? { is_online: false, load: 0 }) } : undefined;
+  };
   const isOnline = () => Boolean(known()?.is_online);
 
   /** Only what is different is touched: the focus may be on it. */

@@ -85,12 +85,13 @@ export function createLink({ store, path, onProblem }) {
     socket = null;
     pings.clear();
     clearTimeout(syncTimer);
-    if (code === SIGNED_OUT || (!opened && (await isSignedOut()))) {
+    const isOut = code === SIGNED_OUT || (!opened && (await isSignedOut()));
+    // Another line was made while that was asked: this one's end is old news.
+    if (socket) return;
+    if (isOut) {
       store.setLink({ state: "signed_out" });
       return;
     }
-    // The network came back while that was asked, and with it another line: this one's end is old news.
-    if (socket) return;
     // Full jitter, so that a restart of the server is not followed by everybody at once.
     const delay = Math.random() * Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** attempts);
     attempts += 1;

@@ -326,6 +326,8 @@ export function mountPanel(element, context) {
     }
     if (shownOrder !== null) {
       const fresh = store.orders.get(shownOrder);
+      // Not in a new snapshot, which has only so many: its story brings it back as it is now.
+      if (!fresh && change.all) rereadStory();
       if (fresh && (fresh.version !== shownVersion || change.all)) {
         drawOrder(fresh);
         rereadStory();

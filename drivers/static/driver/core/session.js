@@ -44,7 +44,9 @@ async function edit(edit) {
     });
   } catch {
     // What could not be stored begins with what was: a phone that cannot write any more can often still read.
-    unstored = wanted ?? edit(await current());
+    const stored = wanted ? null : await current();
+    // Another edit that could not be stored either may have come first: this one goes on from there.
+    unstored = unstored ? (edit(unstored) ?? unstored) : (wanted ?? edit(stored));
     return unstored;
   }
 }
