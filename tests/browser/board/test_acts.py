@@ -176,16 +176,20 @@ def test_an_order_is_cancelled_only_with_a_reason(open_board: Open, dora: Any) -
     assert toast(page).get_by_role("button", name="Undo").count() == 0
 
 
+def write_to(page: Page, name: str, text: str) -> None:
+    page.keyboard.press("/")
+    page.keyboard.type(name)
+    area(page, "Drivers").get_by_role("row").click()
+    page.keyboard.press("m")
+    page.get_by_label("Message", exact=True).fill(text)
+    page.keyboard.press("Enter")
+
+
 def test_a_driver_is_put_off_duty_and_written_to(open_board: Open, dora: Any, complaints: list[str]) -> None:
     alice = cast.driver("alice", at=cast.FERRY_BUILDING)
     page = open_board(dora)
 
-    page.keyboard.press("/")
-    page.keyboard.type("alice")
-    area(page, "Drivers").get_by_role("row").click()
-    page.keyboard.press("m")
-    page.get_by_label("Message", exact=True).fill("Ring me, please")
-    page.keyboard.press("Enter")
+    write_to(page, "alice", "Ring me, please")
     expect(toast(page)).to_contain_text("Alice: messaged.")
     expect(panel(page)).to_contain_text("Ring me, please")
     assert list(Message.objects.values_list("driver_id", "text")) == [(alice.pk, "Ring me, please")]
@@ -209,12 +213,7 @@ def test_a_message_whose_answer_was_lost_is_not_sent_twice_by_trying_again(open_
         route.fulfill(status=504, content_type="text/html", body="<h1>Gateway timeout</h1>")
 
     page.route("**/board/acts/", lose_the_answer)
-    page.keyboard.press("/")
-    page.keyboard.type("alice")
-    area(page, "Drivers").get_by_role("row").click()
-    page.keyboard.press("m")
-    page.get_by_label("Message", exact=True).fill("Ring me, please")
-    page.keyboard.press("Enter")
+    write_to(page, "alice", "Ring me, please")
     expect(report(page).get_by_role("listitem")).to_contain_text("No answer from the server")
     page.unroute("**/board/acts/")
 

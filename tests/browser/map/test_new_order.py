@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.gis.geos import Point
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from orders.models import IdempotencyKey, Order, SavedPlace
 from tests import cast
@@ -84,28 +84,35 @@ def test_a_double_click_makes_one_order(open_map: Open, complaints: list[str]) -
     assert complaints == []
 
 
-def test_sent_again_after_no_answer_it_is_the_same_order(open_map: Open) -> None:
-    page = open_map()
-    form = opened(page)
-    fill(form)
-    lost: list[str] = []
+def place_and_lose_the_answer(page: Page, form: Any) -> Request:
+    """What the form sent, and the server did."""
+    sent: list[Request] = []
 
-    def lose_the_answer(route: Any) -> None:
+    def lose_the_answer(route: Route) -> None:
         route.fetch()
-        lost.append(route.request.headers["idempotency-key"])
+        sent.append(route.request)
         route.abort()
 
     page.route("**/api/v1/orders/", lose_the_answer)
     form.get_by_role("button", name="Place order", exact=True).click()
     expect(form.get_by_role("alert")).to_contain_text("No answer from the server")
-    assert Order.objects.count() == 1
     page.unroute("**/api/v1/orders/")
+    (request,) = sent
+    return request
+
+
+def test_sent_again_after_no_answer_it_is_the_same_order(open_map: Open) -> None:
+    page = open_map()
+    form = opened(page)
+    fill(form)
+    sent = place_and_lose_the_answer(page, form)
+    assert Order.objects.count() == 1
 
     form.get_by_role("button", name="Place order", exact=True).click()
 
     expect(form).not_to_be_visible()
     assert Order.objects.count() == 1
-    assert [key.key for key in IdempotencyKey.objects.all()] == lost
+    assert [key.key for key in IdempotencyKey.objects.all()] == [sent.headers["idempotency-key"]]
 
 
 def test_sent_again_minutes_later_it_is_the_same_order_with_the_deadline_of_the_first_time(open_map: Open) -> None:
@@ -113,24 +120,14 @@ def test_sent_again_minutes_later_it_is_the_same_order_with_the_deadline_of_the_
     form = opened(page)
     form.get_by_text("Payout, priority, later").click()
     fill(form, minutes="5")
-    sent: list[str] = []
-
-    def lose_the_answer(route: Any) -> None:
-        route.fetch()
-        sent.append(route.request.post_data_json["expires_at"])
-        route.abort()
-
-    page.route("**/api/v1/orders/", lose_the_answer)
-    form.get_by_role("button", name="Place order", exact=True).click()
-    expect(form.get_by_role("alert")).to_contain_text("No answer from the server")
-    page.unroute("**/api/v1/orders/")
+    sent = place_and_lose_the_answer(page, form)
     page.evaluate("() => { const now = rig.store.now; rig.store.now = () => now() + 150_000; }")
 
     form.get_by_role("button", name="Place order", exact=True).click()
 
     expect(form).not_to_be_visible()
-    order = Order.objects.get()
-    assert [order.expires_at.isoformat()] == [datetime.fromisoformat(text).isoformat() for text in sent]
+    assert sent.post_data_json
+    assert Order.objects.get().expires_at == datetime.fromisoformat(sent.post_data_json["expires_at"])
 
 
 def test_what_is_missing_or_wrong_is_said_at_its_field(open_map: Open) -> None:

@@ -1,5 +1,6 @@
 import pytest
 
+from drivers.models import Driver
 from tests.dispatch.api import callers
 
 
@@ -18,3 +19,9 @@ def other_shop() -> callers.Caller:
 def script() -> callers.Caller:
     """An API key with the console's verbs."""
     return callers.script()
+
+
+@pytest.fixture
+def app(alice: Driver) -> callers.Caller:
+    """Alice's phone, signed in."""
+    return callers.phone(alice)

@@ -19,12 +19,6 @@ VERBS = ["accept", "decline", "release", "pick-up", "deliver", "fail"]
 BODY: dict[str, dict[str, Any]] = {"fail": {"reason": "nobody there"}}
 
 
-@pytest.fixture
-def app(alice: Driver) -> Caller:
-    """Alice's phone, signed in."""
-    return phone(alice)
-
-
 def act(caller: Caller, order: Order | str, verb: str, **body: Any) -> Any:
     order_id = order.pk if isinstance(order, Order) else order
     return caller.post(f"orders/{order_id}/{verb}/", {**BODY.get(verb, {}), **body})

@@ -13,15 +13,10 @@ from orders.models import DeliveryPin, Order, OrderContact, OrderEvent
 from orders.services import Contact
 from tests import cast
 from tests.dispatch.api import callers
-from tests.dispatch.api.callers import Caller, errors, phone, problem
+from tests.dispatch.api.callers import Caller, errors, problem
 from tests.dispatch.api.carrying import in_hand
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def app(alice: Driver) -> Caller:
-    return phone(alice)
 
 
 @pytest.fixture

@@ -18,12 +18,6 @@ from tests.dispatch.api.callers import Caller, errors, phone, problem
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def app(alice: Driver) -> Caller:
-    """Alice's phone, signed in."""
-    return phone(alice)
-
-
 # --- Profile and duty ------------------------------------------------------------------------------------------------
 
 

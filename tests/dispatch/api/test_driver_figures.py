@@ -10,15 +10,10 @@ from dispatch import services
 from drivers.models import Driver
 from orders.models import Order
 from tests import cast
-from tests.dispatch.api.callers import Caller, errors, phone
+from tests.dispatch.api.callers import Caller, errors
 from tests.dispatch.api.carrying import deliver, fail, in_hand, let_days_pass
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def app(alice: Driver) -> Caller:
-    return phone(alice)
 
 
 def test_figures_of_a_day(app: Caller, alice: Driver, bob: Driver) -> None:

@@ -27,11 +27,6 @@ def media(settings: Any, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def app(alice: Driver) -> Caller:
-    return phone(alice)
-
-
-@pytest.fixture
 def order(alice: Driver) -> Order:
     return in_hand(alice)
 

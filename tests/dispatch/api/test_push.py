@@ -22,11 +22,6 @@ def key(settings: Any) -> str:
     return public
 
 
-@pytest.fixture
-def app(alice: Driver) -> Caller:
-    return phone(alice)
-
-
 def subscription(endpoint: str = ENDPOINT, **changes: Any) -> dict[str, Any]:
     return {"endpoint": endpoint, "keys": Device("x").keys, **changes}
 
