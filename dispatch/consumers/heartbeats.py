@@ -1,13 +1,15 @@
 """What the drivers' sockets of a process have to write, gathered: heartbeats, and which offers arrived and were seen.
 
 One statement each per GATHER_SECONDS, whatever the number of sockets. While one batch is being written the next gathers,
-so a slow database makes batches larger, not more.
+so a slow database makes batches larger, not more; but from BATCH drivers on they are written one after the other without a
+pause, so that the database writes while this process reads and answers.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from itertools import islice
 from typing import Protocol
 from uuid import UUID
 
@@ -22,6 +24,8 @@ from drivers.clock import database_now
 log = logging.getLogger(__name__)
 
 GATHER_SECONDS = 0.25
+#: Drivers whose heartbeats one statement writes at most.
+BATCH = 1000
 #: Answers that one socket may be owed: whoever sends more heartbeats than that within one batch is owed the latest.
 ANSWERS_OWED = 20
 #: A row that somebody else has locked is tried again with the next batches.
@@ -43,16 +47,19 @@ class Caller(Protocol):
 class Gathered:
     def __init__(self) -> None:
         self._positions: dict[int, Position] = {}
-        self._callers: dict[Caller, list[str | int | None]] = {}
+        #: Whose answer each socket is owed: by driver, the ids of its heartbeats.
+        self._owed: dict[int, dict[Caller, list[str | int | None]]] = {}
         #: Attempts so far.
         self._delivered: dict[Card, int] = {}
         self._seen: dict[Card, int] = {}
+        #: The database did not take the last batch.
+        self._failed = False
         self._task: asyncio.Task[None] | None = None
 
     def heartbeat(self, caller: Caller, position: Position, beat: str | int | None) -> None:
         """Write it with the next batch and answer with `heartbeat_ack`, or with an error if that fails."""
         self._positions[caller.driver_id] = position
-        owed = self._callers.setdefault(caller, [])
+        owed = self._owed.setdefault(caller.driver_id, {}).setdefault(caller, [])
         owed.append(beat)
         del owed[:-ANSWERS_OWED]
         self._start()
@@ -74,7 +81,8 @@ class Gathered:
     async def _work(self) -> None:
         try:
             while self._positions or self._delivered or self._seen:
-                await asyncio.sleep(GATHER_SECONDS)
+                if self._failed or len(self._positions) < BATCH:
+                    await asyncio.sleep(GATHER_SECONDS)
                 await self._write_heartbeats()
                 await self._mark(services.mark_offers_delivered, self._delivered)
                 await self._mark(services.mark_offers_seen, self._seen)
@@ -82,25 +90,32 @@ class Gathered:
             self._task = None
 
     async def _write_heartbeats(self) -> None:
-        positions, self._positions = list(self._positions.values()), {}
-        callers, self._callers = self._callers, {}
-        if not positions:
+        # While the database is away all who wait hear of it with the next try, not after a time-out for each batch.
+        batch = list(islice(self._positions, None if self._failed else BATCH))
+        if not batch:
             return
+        positions = [self._positions.pop(driver_id) for driver_id in batch]
+        owed = [(driver_id, self._owed.pop(driver_id)) for driver_id in batch]
         try:
             states, server_time = await write(_record, positions)
         except Exception as error:
-            for caller, beats in callers.items():
-                for beat in beats:
-                    caller.reply(frames.error(error, beat))
+            self._failed = True
+            for _, callers in owed:
+                for caller, beats in callers.items():
+                    for beat in beats:
+                        caller.reply(frames.error(error, beat))
             return
+        self._failed = False
         ack = frames.heartbeat_acks(server_time)
-        for caller, beats in callers.items():
-            if (state := states.get(caller.driver_id)) is None:
-                # There is no such driver any more.
-                caller.shut(Close.SIGNED_OUT)
-                continue
-            for beat in beats:
-                caller.reply(ack(beat, state))
+        for driver_id, callers in owed:
+            state = states.get(driver_id)
+            for caller, beats in callers.items():
+                if state is None:
+                    # There is no such driver any more.
+                    caller.shut(Close.SIGNED_OUT)
+                    continue
+                for beat in beats:
+                    caller.reply(ack(beat, state))
 
     async def _mark(self, verb: Callable[..., set[Card]], waiting: dict[Card, int]) -> None:
         if not waiting:
