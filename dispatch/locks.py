@@ -51,7 +51,7 @@ def lock_driver(driver_id: int) -> Driver:
 def lock_available_orders(orders: QuerySet[Order], limit: int | None = None) -> list[Order]:
     """Those of `orders` that nobody else has locked right now, in the order of the query."""
     rows = orders.select_for_update(no_key=True, of=("self",), skip_locked=True)
-    return list(rows[:limit] if limit is not None else rows)
+    return ORDERS.all(rows[:limit] if limit is not None else rows)
 
 
 def lock_available_drivers(driver_ids: Collection[int]) -> dict[int, Driver]:

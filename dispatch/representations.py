@@ -7,24 +7,28 @@ shown, and decide by bringing it or not.
 from datetime import datetime
 from typing import Any
 
-from django.contrib.gis.geos import Point
-
 from dispatch.models import Message, Offer
 from drivers.http import rfc3339
 from drivers.models import Driver, Presence
+from drivers.rows import lng_lat
 from orders.models import Order, OrderContact, OrderEvent
 
 #: Decimals that a dropoff keeps before the order is held: about a kilometre.
 AREA_DECIMALS = 2
 
 
-def place(point: Point, address: str) -> dict[str, Any]:
-    lng, lat = point.coords
-    return {"lat": lat, "lng": lng, "address": address}
+def pickup(order: Order) -> dict[str, Any]:
+    lng, lat = lng_lat(order, "pickup")
+    return {"lat": lat, "lng": lng, "address": order.pickup_address}
 
 
-def area(point: Point) -> dict[str, float]:
-    lng, lat = point.coords
+def dropoff(order: Order) -> dict[str, Any]:
+    lng, lat = lng_lat(order, "dropoff")
+    return {"lat": lat, "lng": lng, "address": order.dropoff_address}
+
+
+def dropoff_area(order: Order) -> dict[str, float]:
+    lng, lat = lng_lat(order, "dropoff")
     return {"lat": round(lat, AREA_DECIMALS), "lng": round(lng, AREA_DECIMALS)}
 
 
@@ -52,8 +56,8 @@ def offer_for_driver(offer: Offer | Order, distance_m: float | None = None) -> d
         "expires_at": rfc3339(order.expires_at),
         "payout": money(order),
         "currency": order.currency,
-        "pickup": place(order.pickup, order.pickup_address),
-        "dropoff_area": area(order.dropoff),
+        "pickup": pickup(order),
+        "dropoff_area": dropoff_area(order),
         "version": order.version,
     }
 
@@ -63,7 +67,7 @@ def order_for_driver(order: Order, contact: OrderContact | None) -> dict[str, An
     exact dropoff and the sender's reference."""
     shown = _order(order)
     if order.driver_id is None:
-        shown["dropoff_area"] = area(order.dropoff)
+        shown["dropoff_area"] = dropoff_area(order)
         del shown["dropoff"], shown["reference"]
     shown["contact"] = contact_for_driver(contact) if contact is not None else None
     return shown
@@ -94,8 +98,8 @@ def _order(order: Order) -> dict[str, Any]:
         "status": str(order.status),
         "expired": order.expired,
         "version": order.version,
-        "pickup": place(order.pickup, order.pickup_address),
-        "dropoff": place(order.dropoff, order.dropoff_address),
+        "pickup": pickup(order),
+        "dropoff": dropoff(order),
         "vehicle": order.vehicle,
         "priority": order.priority,
         "payout": money(order),

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.gis.geos import GEOSGeometry
 from django.db import connection
 from django.db.models import (
     BooleanField,
@@ -145,15 +144,14 @@ def _columns(model: type[Model], *, besides: Collection[str] = ()) -> tuple[str,
     return tuple(field.attname for field in model._meta.concrete_fields if field.attname not in besides)
 
 
-#: Columns of an order that no driver sees are not read, and its places are read as bytes.
+#: Columns of an order that no driver sees are not read.
 ORDER_COLUMNS = _columns(Order, besides={"integrator_id", "metadata"})
-PLACES = {"pickup", "dropoff"}
 OFFER_COLUMNS, CONTACT_COLUMNS, MESSAGE_COLUMNS = _columns(Offer), _columns(OrderContact), _columns(Message)
 #: What `baton_driver_sync` shows (migration dispatch 0011). The time is there even when nothing else is.
 SYNC_SQL = "SELECT statement_timestamp(), {} FROM (SELECT) always LEFT JOIN LATERAL {} mine ON true".format(
     ", ".join(
         [f"(mine.offer).{name}" for name in OFFER_COLUMNS]
-        + [f"(mine.carried).{name}{'::bytea' if name in PLACES else ''}" for name in ORDER_COLUMNS]
+        + [f"(mine.carried).{name}" for name in ORDER_COLUMNS]
         + [f"(mine.contact).{name}" for name in CONTACT_COLUMNS]
         + [f"(mine.message).{name}" for name in MESSAGE_COLUMNS]
     ),
@@ -174,9 +172,6 @@ def sync_driver(*, driver_id: int) -> Sync:
             messages.append(Message.from_db("default", MESSAGE_COLUMNS, of_message))
         if of_order[0] is None:
             continue
-        for place in PLACES:
-            at = ORDER_COLUMNS.index(place)
-            of_order[at] = GEOSGeometry(memoryview(of_order[at]))
         order = Order.from_db("default", ORDER_COLUMNS, of_order)
         shown = OrderContact.from_db("default", CONTACT_COLUMNS, of_contact) if of_contact[0] else None
         # Also when there is none: whoever asks the order for it later would ask without the driver's policies.

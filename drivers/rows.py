@@ -1,12 +1,14 @@
 """Model rows by SQL of one's own, for what runs at every tap: there the ORM takes several times as long to write a query as
 PostgreSQL to answer it. Everything else asks the ORM."""
 
+import struct
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 Row = TypeVar("Row", bound=Model)
 
@@ -30,12 +32,38 @@ class Rows(Generic[Row]):
             values[place] = convert(values[place], None, connection)
         return self.model.from_db("default", self.names, values)
 
+    def all(self, query: QuerySet[Row]) -> list[Row]:
+        """The rows of a query that the ORM has written, all columns of the model and no others."""
+        try:
+            sql, parameters = query.query.sql_with_params()
+        except EmptyResultSet:
+            return []
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return [self.of(values) for values in cursor.fetchall()]
+
     def one(self, sql: str, parameters: Sequence[Any]) -> Row | None:
         """The row of a query that finds one at most."""
         with connection.cursor() as cursor:
             cursor.execute(sql, parameters)
             found = cursor.fetchone()
         return None if found is None else self.of(found)
+
+
+#: How PostGIS begins a point: least byte first, a point with its SRID, 4326. What follows is x and y.
+POINT = "0101000020E6100000"
+COORDINATES = struct.Struct("<dd")
+
+
+def lng_lat(row: Model, field: str) -> tuple[float, float]:
+    """A point of a row, which has one: degrees, WGS 84. Read out of the text that PostGIS wrote as long as nobody has
+    unfolded it, because GEOS takes 33 µs to do that and to say what is in it, and this half a microsecond."""
+    value = row.__dict__[field]
+    if isinstance(value, str) and value.startswith(POINT):
+        lng, lat = COORDINATES.unpack(bytes.fromhex(value[len(POINT) :]))
+    else:
+        lng, lat = getattr(row, field).coords
+    return lng, lat
 
 
 def array_of(values: Iterable[float | datetime | None]) -> str:
