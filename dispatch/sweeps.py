@@ -32,8 +32,9 @@ from dispatch.services import (
     offer_orders,
     withdraw_left_over_offers,
 )
+from dispatch.services.batches import side_by_side
 from dispatch.services.duty import SILENT_BATCH
-from dispatch.services.expire import EXPIRE_BATCH
+from dispatch.services.expire import EXPIRE_BATCH, overdue_orders
 
 logger = logging.getLogger("baton.sweeps")
 
@@ -51,8 +52,9 @@ FROZEN_AFTER_BEATS = 4
 SILENT_EVERY_SECONDS = 5.0
 LEFT_OVER_EVERY_SECONDS = 5.0
 FOLLOW_EVERY_SECONDS = 10.0
-#: After an outage much has expired and many are silent: so many batches, then the other sweeps get their turn.
-EXPIRE_BATCHES = 20
+#: After an outage much has expired and many are silent: so many orders, and batches of drivers, then the other sweeps get
+#: their turn.
+EXPIRE_AT_MOST = 10_000
 SILENT_BATCHES = 8
 
 
@@ -196,10 +198,8 @@ class Sweeper:
         self._beat()
 
     def _expire(self) -> None:
-        for _ in range(EXPIRE_BATCHES):
-            if expire_orders() < EXPIRE_BATCH:
-                return
-            self._beat()
+        overdue = overdue_orders(limit=EXPIRE_AT_MOST)
+        side_by_side(expire_orders, overdue, size=EXPIRE_BATCH, after_each=self._beat)
 
     def _auto_assign(self) -> None:
         auto_assign()

@@ -1,10 +1,11 @@
-"""Acts on many orders in one transaction, without one bad order spoiling it for the others."""
+"""Acts on many orders in one transaction, without one bad order spoiling it for the others; and on more than that."""
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from django.db import DataError, IntegrityError, InternalError
+from django.db import DataError, IntegrityError, InternalError, connections
 
 from drivers.errors import DomainError
 
@@ -30,3 +31,38 @@ def together(act: Callable[[Sequence[Item]], None], items: Sequence[Item]) -> No
         half = len(items) // 2
         together(act, items[:half])
         together(act, items[half:])
+
+
+def side_by_side(
+    act: Callable[[Sequence[Item]], object], items: Sequence[Item], *, size: int, after_each: Callable[[], None]
+) -> None:
+    """`act` on batches of so many items, two at a time if there is more than one, so that PostgreSQL works on one while
+    Python works on the other. `after_each` is called here, after each batch of this thread. What either thread raises is
+    raised here, and batches that were not begun by then are left."""
+    #: Both take from it; the next of a list is taken by one of them.
+    batches = iter([items[start : start + size] for start in range(0, len(items), size)])
+    failed: list[Exception] = []
+
+    def help_along() -> None:
+        try:
+            for batch in batches:
+                act(batch)
+        except Exception as error:
+            failed.append(error)
+            list(batches)
+        finally:
+            connections.close_all()
+
+    helper = threading.Thread(target=help_along, name="side-by-side")
+    if len(items) > size:
+        helper.start()
+    try:
+        for batch in batches:
+            act(batch)
+            after_each()
+    finally:
+        list(batches)
+        if helper.ident is not None:
+            helper.join()
+    if failed:
+        raise failed[0]

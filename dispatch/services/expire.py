@@ -19,17 +19,22 @@ from orders.models import Order
 EXPIRE_BATCH = 500
 
 
-def expire_orders() -> int:
-    """Flag the pending orders whose `expires_at` has passed, lapse their offers and tell everybody; how many were, at
-    most EXPIRE_BATCH.
+def expire_orders(order_ids: Sequence[UUID] | None = None) -> int:
+    """Flag the pending orders whose `expires_at` has passed, lapse their offers and tell everybody; how many were, of
+    `order_ids` or of the EXPIRE_BATCH that are longest overdue.
 
     Nothing depends on when this runs: accepting compares `expires_at` with the clock itself. Orders that somebody is busy
     with are skipped and looked at again by the next tick.
     """
-    longest_overdue = _overdue().order_by("expires_at", "pk").values_list("pk", flat=True)
     expired: list[UUID] = []
-    together(lambda order_ids: expired.extend(_expire(order_ids)), list(longest_overdue[:EXPIRE_BATCH]))
+    batch = overdue_orders(limit=EXPIRE_BATCH) if order_ids is None else order_ids
+    together(lambda order_ids: expired.extend(_expire(order_ids)), batch)
     return len(expired)
+
+
+def overdue_orders(*, limit: int) -> list[UUID]:
+    """Those to be expired now, longest overdue first."""
+    return list(_overdue().order_by("expires_at", "pk").values_list("pk", flat=True)[:limit])
 
 
 def _overdue() -> QuerySet[Order]:

@@ -127,7 +127,7 @@ def test_a_sweep_that_fails_is_logged_and_the_others_still_run(
             cursor.execute("SELECT 1/0")
         return 0
 
-    monkeypatch.setattr("dispatch.sweeps.expire_orders", broken)
+    monkeypatch.setattr("dispatch.sweeps.overdue_orders", lambda limit: broken())
 
     Sweeper(beat=lambda: None).tick()
 
