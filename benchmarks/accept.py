@@ -1,22 +1,21 @@
 """Accepts per second over HTTP, beside pgbench running the same statements; and how long one takes at half that rate.
 
-    bin/bench accept [--orders 1500] [--rounds 3] [--fanout 50] [--processes 2] [--clients 8]
+    bin/bench accept [--orders 1504] [--rounds 3] [--fanout 50] [--processes 2] [--clients 8]
 
 Every order is on offer to `--fanout` drivers and accepted by one of them, each by another. The statements of one accept,
-from the token to the answer, are written down while Django answers it in this process; for pgbench they are written out
-with the ids of each order. So both do the same to rows of the same kind, in turns. HTTP is served by as many
-processes as `bin/up --web N` runs; the drivers are in a process of their own.
+from the token to the answer, are written down while Django answers it in this process; pgbench runs them as one short
+script, whose ids it looks up for each order (one more statement, by primary key). So both do the same to rows of the same
+kind, in turns, and both over sessions that have run them before. HTTP is served by as many processes as `bin/up --web N`
+runs; the drivers are in a process of their own.
 """
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 from uuid import UUID
@@ -28,7 +27,7 @@ from knox.crypto import hash_token
 
 from benchmarks.callers import Callers, request
 from benchmarks.report import Report, arguments, quantile
-from benchmarks.scratch import database_url, hire, scratch_database
+from benchmarks.scratch import as_owner, database_url, hire, scratch_database
 from benchmarks.servers import Server, tokens
 from benchmarks.statements import Recorder
 from benchmarks.sweep import due_orders
@@ -49,16 +48,18 @@ class Turn:
     """An order, and the driver who will accept it."""
 
     order_id: UUID
-    offer_id: int
     driver_id: int
-    user_id: int
     name: str
     token: str
 
-    def words(self) -> list[str]:
-        """Whatever stands in the statements of this turn and in those of no other."""
-        ids = (self.offer_id, self.driver_id, self.user_id)
-        return [self.order_id.hex, *map(str, ids), self.name, hash_token(self.token)]
+    def words(self) -> dict[str, str]:
+        """Whatever stands in the statements of this turn and in those of no other, by its column in TURNS."""
+        return {
+            "order_id": self.order_id.hex,
+            "driver_id": str(self.driver_id),
+            "driver_name": self.name,
+            "digest": hash_token(self.token),
+        }
 
     @property
     def path(self) -> str:
@@ -81,15 +82,15 @@ class Market:
         tag = f"round{self.rounds}-"
         due_orders(tag, orders, self.fanout, seconds=3600)
         offers: dict[UUID, list[Any]] = {}
-        columns = ("order_id", "id", "driver_id", "driver__user_id", "driver__name")
+        columns = ("order_id", "driver_id", "driver__name")
         for row in Offer.objects.filter(order__reference__startswith=tag).order_by("id").values_list(*columns):
             offers.setdefault(row[0], []).append(row)
         found = []
         for rows in offers.values():
-            row = next(one for one in rows if one[2] in self.free)
-            self.free.discard(row[2])
-            order_id, offer_id, driver_id, user_id, name = row
-            found.append(Turn(order_id, offer_id, driver_id, user_id, name, self.keys[driver_id]))
+            row = next(one for one in rows if one[1] in self.free)
+            self.free.discard(row[1])
+            order_id, driver_id, name = row
+            found.append(Turn(order_id, driver_id, name, self.keys[driver_id]))
         return found
 
     def marked_turn(self) -> Turn:
@@ -101,44 +102,54 @@ class Market:
         [key] = tokens([driver])
         [turn] = self.open(1)
         self.free.add(turn.driver_id)
-        Offer.objects.filter(pk=turn.offer_id).update(id=MARKED + 2, driver=driver)
-        return Turn(turn.order_id, MARKED + 2, driver.pk, user.pk, driver.name, key)
+        Offer.objects.filter(order=turn.order_id, driver=turn.driver_id).update(driver=driver)
+        return Turn(turn.order_id, driver.pk, driver.name, key)
 
 
-@contextmanager
-def script_files(scripts: Sequence[str]) -> Iterator[list[Path]]:
-    with tempfile.TemporaryDirectory() as folder:
-        files = [Path(folder) / f"{number}.sql" for number in range(len(scripts))]
-        for file, script in zip(files, scripts, strict=True):
-            file.write_text(script)
-        yield files
+#: What pgbench looks up before each accept; as text, for it puts the words into the statements as they are.
+TURNS = """
+CREATE TABLE bench_turn (
+    n integer PRIMARY KEY, order_id text, driver_id text, driver_name text, digest text
+);
+GRANT SELECT ON bench_turn TO PUBLIC
+"""
+NEXT_TURN = """\\set round :round + 1
+SELECT * FROM bench_turn WHERE n = :round * :clients + :client_id \\gset turn_
+"""
+
+
+def write_turns(turns: Sequence[Turn]) -> None:
+    with as_owner() as login:
+        login.execute("DROP TABLE IF EXISTS bench_turn")
+        login.execute(TURNS)
+        with login.cursor() as cursor, cursor.copy("COPY bench_turn FROM STDIN") as copy:
+            for number, turn in enumerate(turns):
+                copy.write_row([number, *turn.words().values()])
+        login.execute("ANALYZE bench_turn")
 
 
 def with_pgbench(statements: str, marked: Turn, turns: Sequence[Turn], clients: int) -> float:
-    """Seconds until so many pgbenches, a connection each, have run the statements of every turn."""
-    scripts = ["" for _ in range(clients)]
-    for number, turn in enumerate(turns):
-        mine = statements
-        for theirs, ours in zip(marked.words(), turn.words(), strict=True):
-            mine = mine.replace(theirs, ours)
-        scripts[number % clients] += mine
-    with script_files(scripts) as files:
-        began = time.monotonic()
-        running = [
-            subprocess.Popen(
-                ["pgbench", "-n", "-c", "1", "-t", "1", "-f", str(file), database_url()],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                # The same session as ours; with JIT alone it would be many times slower.
-                env={**os.environ, "PGOPTIONS": str(connection.settings_dict["OPTIONS"].get("options", ""))},
-            )
-            for file in files
-        ]
-        for one in running:
-            _, said = one.communicate()
-            if one.returncode or b"ERROR" in said:
-                raise SystemExit(f"pgbench: {said.decode()[-2000:]}")
-        return time.monotonic() - began
+    """Accepts per second of one pgbench with so many connections."""
+    write_turns(turns)
+    for column, word in marked.words().items():
+        assert word in statements, column
+        statements = statements.replace(word, f":turn_{column}")
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
+        script.write(NEXT_TURN + statements)
+        script.flush()
+        sizes = ["-c", str(clients), "-j", str(os.cpu_count() or 1), "-t", str(len(turns) // clients)]
+        words = ["-D", "round=-1", "-D", f"clients={clients}", "-f", script.name, database_url()]
+        ran = subprocess.run(
+            ["pgbench", "-n", *sizes, *words],
+            capture_output=True,
+            text=True,
+            # The same session as ours; with JIT alone it would be many times slower.
+            env={**os.environ, "PGOPTIONS": str(connection.settings_dict["OPTIONS"].get("options", ""))},
+        )
+    rate = re.search(r"^tps = ([0-9.]+) \(without initial connection time\)", ran.stdout, re.MULTILINE)
+    if ran.returncode or "ERROR" in ran.stderr or rate is None:
+        raise SystemExit(f"pgbench: {ran.stdout}{ran.stderr[-2000:]}")
+    return float(rate[1])
 
 
 def assigned(turns: Sequence[Turn]) -> int:
@@ -149,7 +160,9 @@ def assigned(turns: Sequence[Turn]) -> int:
 
 def main() -> int:
     parser = arguments(__doc__)
-    parser.add_argument("--orders", type=int, default=1500, help="accepted in each turn of a round")
+    parser.add_argument(
+        "--orders", type=int, default=1504, help="accepted in each turn of a round, a multiple of --clients"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--fanout", type=int, default=50)
     parser.add_argument("--processes", type=int, default=2, help="that serve HTTP")
@@ -179,7 +192,7 @@ def main() -> int:
             rivals, rates, share = [], [], []
             for _ in range(given.rounds):
                 turns = market.open(given.orders)
-                rivals.append(len(turns) / with_pgbench(recorder.script(), marked, turns, given.clients))
+                rivals.append(with_pgbench(recorder.script(), marked, turns, given.clients))
                 assert assigned(turns) == len(turns), "pgbench did not do what an accept does"
                 turns = market.open(given.orders)
                 before = sum(server.cpu() for server in servers)

@@ -1,6 +1,6 @@
 """A thousand drivers accept the same order at the same moment, over HTTP: one 200, an honest receipt for everybody else.
 
-    bin/bench stampede [--drivers 1000] [--rounds 3] [--web 1]
+    bin/bench stampede [--drivers 1000] [--rounds 3] [--web 2]
 
 As many uvicorns as `--web` says, as they are served; the drivers are in a process of their own and spread over them.
 Who is sent away (503 with Retry-After) comes again when told, as the driver's app does; seconds count from the first tap.
@@ -129,7 +129,7 @@ def main() -> int:
     parser = arguments(__doc__)
     parser.add_argument("--drivers", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--web", type=int, default=1, help="processes for HTTP")
+    parser.add_argument("--web", type=int, default=2, help="processes for HTTP")
     given = parser.parse_args()
     report = Report("stampede")
     slowest, winners = 0.0, []

@@ -10,6 +10,7 @@ PostgreSQL alone takes for it. (Half a million offers are half a million rows, e
 quicker than that.)
 """
 
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from django.db import connection, transaction
 
 from benchmarks.report import Report, arguments
 from benchmarks.scratch import fill, hire, keep_old_orders, scratch_database
+from benchmarks.servers import cpu_of, family
 from dispatch.sweeps import Sweeper
 from drivers import garbage
 from orders.models import Order
@@ -70,19 +72,16 @@ FROM due WHERE f.order_id = due.id AND f.status = 'open'
 
 
 class Cpu:
-    """Seconds of CPU of this process and of its PostgreSQL backend."""
+    """Seconds of CPU of this process and of PostgreSQL, sessions that have ended included."""
 
     def __init__(self) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_backend_pid()")
-            self.stat = Path(f"/proc/{cursor.fetchone()[0]}/schedstat")
+            status = Path(f"/proc/{cursor.fetchone()[0]}/status").read_text()
+        self.postmaster = int(re.search(r"^PPid:\t(\d+)$", status, re.MULTILINE)[1])  # type: ignore[index]
 
     def __call__(self) -> tuple[float, float]:
-        try:
-            backend = int(self.stat.read_text().split()[0]) / 1e9
-        except (OSError, IndexError, ValueError):
-            backend = float("nan")
-        return time.process_time(), backend
+        return time.process_time(), cpu_of(family(self.postmaster), of_children=True)
 
 
 def due_orders(tag: str, orders: int, fanout: int, *, seconds: int) -> None:
