@@ -4,9 +4,9 @@
 
 Every order is on offer to `--fanout` drivers and accepted by one of them, each by another. The statements of one accept,
 from the token to the answer, are written down while Django answers it in this process; pgbench runs them as one short
-script, whose ids it looks up for each order (one more statement, by primary key). So both do the same to rows of the same
-kind, in turns, and both over sessions that have run them before. HTTP is served by as many processes as `bin/up --web N`
-runs; the drivers are in a process of their own.
+script, every statement prepared, whose values it looks up for each order (one more statement, by primary key). So both do
+the same to rows of the same kind, in turns, and both over sessions that have run them before. HTTP is served by as many
+processes as `bin/up --web N` runs; the drivers are in a process of their own.
 """
 
 import os
@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -53,9 +53,9 @@ class Turn:
     token: str
 
     def words(self) -> dict[str, str]:
-        """Whatever stands in the statements of this turn and in those of no other, by its column in TURNS."""
+        """Whatever is among the values of this turn and of no other."""
         return {
-            "order_id": self.order_id.hex,
+            "order_id": str(self.order_id),
             "driver_id": str(self.driver_id),
             "driver_name": self.name,
             "digest": hash_token(self.token),
@@ -106,39 +106,41 @@ class Market:
         return Turn(turn.order_id, driver.pk, driver.name, key)
 
 
-#: What pgbench looks up before each accept; as text, for it puts the words into the statements as they are.
-TURNS = """
-CREATE TABLE bench_turn (
-    n integer PRIMARY KEY, order_id text, driver_id text, driver_name text, digest text
-);
-GRANT SELECT ON bench_turn TO PUBLIC
-"""
+#: What pgbench looks up before each accept: everything that its statements need.
 NEXT_TURN = """\\set round :round + 1
-SELECT * FROM bench_turn WHERE n = :round * :clients + :client_id \\gset turn_
+\\set turn :round * :clients + :client_id
+SELECT * FROM bench_turn WHERE n = :turn \\gset
 """
 
 
-def write_turns(turns: Sequence[Turn]) -> None:
+def write_turns(values: Mapping[str, str], marked: Turn, turns: Sequence[Turn]) -> None:
+    """The values of the recorded accept, for each turn with its own ids in the places of the marked one's."""
+    everything = "\n".join(values.values())
+    for name, word in marked.words().items():
+        assert word in everything, name
     with as_owner() as login:
         login.execute("DROP TABLE IF EXISTS bench_turn")
-        login.execute(TURNS)
+        columns = ", ".join(f"{name} text" for name in values)
+        login.execute(f"CREATE TABLE bench_turn (n integer PRIMARY KEY, {columns})")
+        login.execute("GRANT SELECT ON bench_turn TO PUBLIC")
         with login.cursor() as cursor, cursor.copy("COPY bench_turn FROM STDIN") as copy:
             for number, turn in enumerate(turns):
-                copy.write_row([number, *turn.words().values()])
+                mine = turn.words()
+                row = list(values.values())
+                for name, word in marked.words().items():
+                    row = [value.replace(word, mine[name]) for value in row]
+                copy.write_row([number, *row])
         login.execute("ANALYZE bench_turn")
 
 
-def with_pgbench(statements: str, marked: Turn, turns: Sequence[Turn], clients: int) -> float:
-    """Accepts per second of one pgbench with so many connections."""
-    write_turns(turns)
-    for column, word in marked.words().items():
-        assert word in statements, column
-        statements = statements.replace(word, f":turn_{column}")
+def with_pgbench(recorder: Recorder, marked: Turn, turns: Sequence[Turn], clients: int) -> float:
+    """Accepts per second of one pgbench with so many connections, every statement prepared."""
+    write_turns(recorder.values, marked, turns)
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
-        script.write(NEXT_TURN + statements)
+        script.write(NEXT_TURN + recorder.script())
         script.flush()
         sizes = ["-c", str(clients), "-j", str(os.cpu_count() or 1), "-t", str(len(turns) // clients)]
-        words = ["-D", "round=-1", "-D", f"clients={clients}", "-f", script.name, database_url()]
+        words = ["-M", "prepared", "-D", "round=-1", "-D", f"clients={clients}", "-f", script.name, database_url()]
         ran = subprocess.run(
             ["pgbench", "-n", *sizes, *words],
             capture_output=True,
@@ -192,7 +194,7 @@ def main() -> int:
             rivals, rates, share = [], [], []
             for _ in range(given.rounds):
                 turns = market.open(given.orders)
-                rivals.append(with_pgbench(recorder.script(), marked, turns, given.clients))
+                rivals.append(with_pgbench(recorder, marked, turns, given.clients))
                 assert assigned(turns) == len(turns), "pgbench did not do what an accept does"
                 turns = market.open(given.orders)
                 before = sum(server.cpu() for server in servers)

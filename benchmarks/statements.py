@@ -1,10 +1,14 @@
-"""What a piece of code says to PostgreSQL, as a script: with its transactions, and values as they were sent."""
+"""What a piece of code says to PostgreSQL, as a script for pgbench: statements, transactions, and the values apart."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from django.db import connection
+
+#: Where a value goes in a statement as Django gets it, and what stands for a plain %.
+PLACE = re.compile(r"%(?:\((?P<name>\w+)\)s|s|%)")
 
 
 class Recorder:
@@ -12,6 +16,8 @@ class Recorder:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        #: Every value that was sent, as PostgreSQL writes it, by the variable that stands for it in the script.
+        self.values: dict[str, str] = {}
         self.count = self.transactions = 0
         self.in_transaction = False
         self._restore: Callable[[], None] | None = None
@@ -47,11 +53,27 @@ class Recorder:
             self.lines.append("BEGIN;")
             self.in_transaction = True
             self.transactions += 1
-        result = execute(sql, parameters, many, context)
-        said = connection.ops.last_executed_query(context["cursor"], sql, parameters)
-        self.lines.append(f"{said.strip()};")
         self.count += 1
-        return result
+        self.lines.append(f"{self._with_variables(sql, parameters).strip()};")
+        return execute(sql, parameters, many, context)
+
+    def _with_variables(self, sql: str, parameters: Any) -> str:
+        if not parameters:
+            return sql
+        rest = iter(()) if isinstance(parameters, Mapping) else iter(parameters)
+
+        def variable(place: re.Match[str]) -> str:
+            if place[0] == "%%":
+                return "%"
+            value = parameters[place["name"]] if place["name"] else next(rest)
+            if value is None:
+                return "NULL"
+            name = f"v{len(self.values)}"
+            # On a cursor of its own: what is asked here is not part of what is recorded.
+            self.values[name] = connection.connection.execute("SELECT %s::text", [value]).fetchone()[0]
+            return f":{name}"
+
+        return PLACE.sub(variable, sql)
 
     def script(self) -> str:
         return "\n".join([*self.lines, ""])

@@ -16,13 +16,12 @@ The database's own trigger `order_within_capacity` locks order before driver too
 from collections.abc import Collection
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Count, QuerySet
 
 from dispatch.errors import DriverAtCapacity
 from drivers.errors import NotFound
 from drivers.models import Driver
-from drivers.rows import Rows
+from drivers.rows import Rows, prepared
 from orders.lifecycle import HELD
 from orders.models import Order
 
@@ -62,7 +61,7 @@ def lock_available_drivers(driver_ids: Collection[int]) -> dict[int, Driver]:
 
 def load_of(driver_id: int) -> int:
     """How many orders the driver holds. Exact while the driver row is locked."""
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(COUNT_LOAD, [driver_id])
         return int(cursor.fetchone()[0])
 

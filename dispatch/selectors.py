@@ -30,7 +30,7 @@ from drivers.access import as_driver
 from drivers.clock import ClockTimestamp
 from drivers.errors import NotFound
 from drivers.models import Driver, Presence
-from drivers.rows import Rows, array_of
+from drivers.rows import Rows, array_of, prepared
 from orders.lifecycle import HELD, Status
 from orders.models import Order, OrderContact
 from orders.months import SettledBefore, first_id
@@ -162,7 +162,7 @@ SYNC_SQL = "SELECT statement_timestamp(), {} FROM (SELECT) always LEFT JOIN LATE
 def sync_driver(*, driver_id: int) -> Sync:
     """Read what the driver's screen should show, under the driver's own row level policies: at one moment, and in one
     round trip, because every driver asks it at once when a network comes back."""
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(SYNC_SQL, [driver_id])
         rows = cursor.fetchall()
     offers, active, messages = [], [], []
@@ -263,7 +263,7 @@ class Sight(NamedTuple):
 
 def sight_of_order(*, order_id: UUID, driver_id: int, action_id: str = "") -> Sight | None:
     """What there is to know before the order is locked for the driver; None if there is no such order."""
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(SIGHT_SQL, {"order": order_id, "driver": driver_id, "action": action_id})
         row = cursor.fetchone()
     if row is None:
@@ -294,7 +294,7 @@ ORDER_SQL = "SELECT {}, {} FROM {} row".format(
 def order_for_driver(*, driver_id: int, order_id: UUID) -> Order:
     """One order under the driver's own policies; `contact` is readable only while they hold it. NotFound if it is not
     theirs."""
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(ORDER_SQL, [driver_id, order_id])
         found = cursor.fetchone()
     if found is None:

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import connection
 from knox.auth import TokenAuthentication
 from knox.crypto import hash_token
 from rest_framework.exceptions import AuthenticationFailed
@@ -13,6 +12,7 @@ from rest_framework.views import APIView
 
 from drivers.errors import DriverSuspended
 from drivers.models import DeviceToken, Driver
+from drivers.rows import prepared
 
 #: API keys of integrators start like this (orders.services.KEY_MARK); everything else is taken for a driver's token.
 OTHER_MARK = "bk_"
@@ -37,7 +37,7 @@ def driver_of_token(token: str) -> tuple[Driver, DeviceToken] | None:
     """
     if not token.isascii() or not token.isalnum():
         return None
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(DRIVER_SQL, [hash_token(token)])
         row = cursor.fetchone()
     if row is None:

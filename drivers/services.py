@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from drivers.clock import ClockTimestamp
 from drivers.errors import DriverSuspended
 from drivers.models import Driver, Presence, Vehicle
-from drivers.rows import array_of
+from drivers.rows import array_of, prepared
 
 
 class Position(NamedTuple):
@@ -100,7 +100,7 @@ def record_positions(*, positions: Sequence[Position]) -> list[Recorded]:
 
 def is_on_duty(driver_id: int) -> bool:
     """Whether the driver is on duty, heard of or not."""
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute("SELECT FROM drivers_presence WHERE driver_id = %s AND is_online", [driver_id])
         return cursor.fetchone() is not None
 

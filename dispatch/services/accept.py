@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
 from dispatch import live, selectors
 from dispatch.errors import NotOffered
 from dispatch.locks import check_capacity, load_of, loads_of, lock_driver, lock_order
@@ -22,7 +20,7 @@ from dispatch.services.receipts import NO_TAP, Done, Tap, act_once
 from drivers.clock import database_now
 from drivers.errors import DriverOffline, DriverSuspended, NotFound
 from drivers.models import Driver
-from drivers.rows import Rows
+from drivers.rows import Rows, prepared
 from drivers.services import is_on_duty
 from orders import actors, changes
 from orders.errors import OrderCancelled, OrderExpired, OrderNotPending, OrderTaken
@@ -105,7 +103,7 @@ def _accept(*, order_id: UUID, driver_id: int, tap: Tap) -> Order:
 
 def _offer_of(order: Order, driver_id: int) -> tuple[Offer, datetime]:
     """The driver's offer of the locked order, and the database's time, which is later than the lock. Raises NotOffered."""
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(OFFER_OF, [order.pk, driver_id])
         found = cursor.fetchone()
     if found is None:
@@ -116,7 +114,7 @@ def _offer_of(order: Order, driver_id: int) -> tuple[Offer, datetime]:
 def _who_was_offered(accepted: Offer) -> list[dict[str, Any]]:
     """For the history: the nearest of those who could have accepted, and what became of it until somebody did."""
     told: list[dict[str, Any]] = [{"driver": accepted.driver_id, "distance_m": round(accepted.distance_m)}]
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(WHO_ELSE, [accepted.order_id, accepted.driver_id, OFFERS_RECORDED])
         nearest = cursor.fetchall()
     for driver_id, metres, status, seen_at in nearest:
@@ -127,7 +125,7 @@ def _who_was_offered(accepted: Offer) -> list[dict[str, Any]]:
 
 def mark_accepted(offer: Offer, *, now: datetime) -> None:
     """The driver's answer, on an offer whose order is locked."""
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(MARK_ACCEPTED, {"order": offer.order_id, "driver": offer.driver_id, "now": now})
 
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from dispatch.models import ActionReceipt
 from drivers.errors import DomainError
+from drivers.rows import prepared
 from orders.changes import constraint_name
 from orders.errors import IdempotencyMismatch
 from orders.models import Order
@@ -73,7 +74,7 @@ def act_once(
 
 
 def _write(driver_id: int, order_id: UUID, verb: str, tap: Tap, version: int) -> None:
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(WRITE_RECEIPT, [driver_id, tap.action_id, verb, order_id, version, tap.tapped_at])
 
 

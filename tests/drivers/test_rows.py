@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from django.contrib.gis.geos import Point
-from django.db import connection
+from django.db import DataError, connection, transaction
 
-from drivers.rows import Rows, lng_lat
+from drivers.rows import Rows, lng_lat, prepared
 from orders.models import Order
 from tests import cast
 
@@ -74,3 +74,40 @@ def test_what_postgis_writes_is_what_is_expected_of_it() -> None:
     order = holding(text)
     assert lng_lat(order, "dropoff") == (-122.4, 37.8)
     assert order.__dict__["dropoff"] == text, "it need not be unfolded"
+
+
+def kept(mark: str) -> int:
+    """How many plans of statements with this in them the session keeps."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE position(%s IN statement) > 0", [mark])
+        return int(cursor.fetchone()[0])
+
+
+def ask(mark: str, number: int) -> int:
+    with prepared() as cursor:
+        cursor.execute(f"SELECT %s::int AS {mark}", [number])
+        return int(cursor.fetchone()[0])
+
+
+def test_what_a_session_is_asked_again_and_again_is_planned_once() -> None:
+    assert [ask("asked_often", n) for n in range(7)] == [0, 1, 2, 3, 4, 5, 6]
+    assert [ask("asked_twice", n) for n in range(2)] == [0, 1]
+
+    assert (kept("asked_often"), kept("asked_twice")) == (1, 0)
+
+
+def test_what_is_not_asked_for_in_this_way_is_planned_anew_each_time() -> None:
+    for number in range(7):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT %s::int AS asked_as_ever", [number])
+
+    assert kept("asked_as_ever") == 0
+
+
+def test_a_refusal_in_between_spoils_no_plan() -> None:
+    for number in range(7):
+        ask("asked_around_a_refusal", number)
+    with pytest.raises(DataError), transaction.atomic(), prepared() as cursor:
+        cursor.execute("SELECT 1 / %s::int", [0])
+
+    assert [ask("asked_around_a_refusal", n) for n in range(7)] == [0, 1, 2, 3, 4, 5, 6]
