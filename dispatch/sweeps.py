@@ -32,6 +32,7 @@ from dispatch.services import (
     offer_orders,
     withdraw_left_over_offers,
 )
+from dispatch.services.auto_assign import Round
 from dispatch.services.batches import side_by_side
 from dispatch.services.duty import SILENT_BATCH
 from dispatch.services.expire import EXPIRE_BATCH, overdue_orders
@@ -173,6 +174,7 @@ class Sweeper:
     def __init__(self, *, beat: Callable[[], None]) -> None:
         self._beat = beat
         self._offered_up_to: UUID | None = None
+        self._assigning = Round()
         self._silent_checked = -math.inf
         self._withdrawn = -math.inf
         self._followed = -math.inf
@@ -202,7 +204,7 @@ class Sweeper:
         side_by_side(expire_orders, overdue, size=EXPIRE_BATCH, after_each=self._beat)
 
     def _auto_assign(self) -> None:
-        auto_assign()
+        auto_assign(self._assigning)
 
     def _offer(self) -> None:
         self._offered_up_to = offer_orders(after=self._offered_up_to)

@@ -39,18 +39,28 @@ NEAREST_JUDGED = 8
 RULED_OUT_RECORDED = 5
 
 
-def auto_assign() -> int:
+class Round:
+    """Whose turn it was already. When more is due than one run looks at, the next goes on with the others: orders that
+    nobody can take must not keep those behind them waiting."""
+
+    def __init__(self) -> None:
+        #: Looked at in vain since everybody last had their turn.
+        self.in_vain: set[UUID] = set()
+
+
+def auto_assign(round_: Round | None = None) -> int:
     """Assign the pending orders whose `auto_assign_at` has come; how many were.
 
     All due orders and all their candidates are matched together, at the least total distance (dispatch/matching.py), first
     within the smallest radius, then what is left within the wider ones. Orders and drivers that somebody else is busy with
-    are skipped, not waited for: the next tick, or that somebody, deals with them.
+    are skipped, not waited for: the next tick, or that somebody, deals with them. `round_` is what one run tells the next.
     """
     began = time.monotonic()
-    due = (
-        _orders_left_to_us().filter(auto_assign_at__lte=ClockTimestamp()).order_by("-priority", "auto_assign_at", "pk")
-    )
-    waiting = list(due.values_list("pk", "version")[:ASSIGN_AT_MOST])
+    round_ = round_ or Round()
+    waiting = _due(round_)
+    if not waiting and round_.in_vain:
+        round_.in_vain.clear()
+        waiting = _due(round_)
     assigned = 0
     free = FreeDrivers()
     for start in range(0, len(waiting), ASSIGN_BATCH):
@@ -62,7 +72,19 @@ def auto_assign() -> int:
             batch = {pk: version for pk, version in batch.items() if pk not in done}
             if time.monotonic() - began > ASSIGN_SECONDS:
                 return assigned
+        round_.in_vain.update(batch)
+        if time.monotonic() - began > ASSIGN_SECONDS:
+            return assigned
+    if len(waiting) < ASSIGN_AT_MOST:
+        round_.in_vain.clear()
     return assigned
+
+
+def _due(round_: Round) -> list[tuple[UUID, int]]:
+    """Those to be looked at now, with their versions: the most urgent of those whose turn it was not yet."""
+    due = _orders_left_to_us().filter(auto_assign_at__lte=ClockTimestamp())
+    ranked = due.exclude(pk__in=round_.in_vain).order_by("-priority", "auto_assign_at", "pk")
+    return list(ranked.values_list("pk", "version")[:ASSIGN_AT_MOST])
 
 
 def _orders_left_to_us() -> QuerySet[Order]:

@@ -7,12 +7,16 @@ from django.test.utils import CaptureQueriesContext
 
 from dispatch import services
 from dispatch.models import Offer
+from dispatch.services.auto_assign import Round
 from drivers.models import Driver, Presence, Vehicle
 from orders.models import Order, OrderEvent
 from orders.services import Place
 from tests import cast
 
 pytestmark = pytest.mark.django_db
+
+#: The module; in its package the name is the function's.
+MODULE = sys.modules["dispatch.services.auto_assign"]
 
 #: On one line to the east of the ferry building, metres by the spheroid: 88.0 to every thousandth of a degree.
 SOUTH = 37.7955
@@ -173,6 +177,33 @@ def test_an_order_that_finds_nobody_is_tried_again_until_somebody_is_there() -> 
     assert holder(order) == "late"
 
 
+def test_orders_that_nobody_can_take_do_not_keep_others_waiting(alice: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MODULE, "ASSIGN_AT_MOST", 2)
+    for_vans = [due(priority=9, vehicle=Vehicle.VAN) for _ in range(3)]
+    for_anybody, told = due(), Round()
+
+    assert [services.auto_assign(told) for _ in range(2)] == [0, 1]
+
+    assert holder(for_anybody) == "alice"
+    # And then it is their turn again.
+    cast.driver("van", at=cast.FERRY_BUILDING, vehicle=Vehicle.VAN, capacity=3)
+    assert [services.auto_assign(told) for _ in range(2)] == [2, 1]
+    assert [holder(order) for order in for_vans] == ["van"] * 3
+
+
+def test_a_run_whose_time_is_over_leaves_the_rest_to_the_next(alice: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MODULE, "ASSIGN_SECONDS", 0)
+    monkeypatch.setattr(MODULE, "ASSIGN_BATCH", 1)
+    for_a_van, for_anybody, told = due(priority=9, vehicle=Vehicle.VAN), due(), Round()
+
+    assert [services.auto_assign(told) for _ in range(2)] == [0, 1]
+
+    assert holder(for_anybody) == "alice"
+    cast.driver("van", at=cast.FERRY_BUILDING, vehicle=Vehicle.VAN)
+    assert services.auto_assign(told) == 1
+    assert holder(for_a_van) == "van"
+
+
 def test_an_expired_order_is_not_assigned(alice: Driver) -> None:
     order = due()
     cast.let_time_pass(order, seconds=105)
@@ -200,7 +231,7 @@ def test_only_live_drivers_are_considered(alice: Driver, bob: Driver, state: str
 
 def test_a_crowd_of_orders_from_one_place_is_assigned_in_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
     # However slow the machine is; a run that has used up its second leaves the rest to the next tick.
-    monkeypatch.setattr(sys.modules["dispatch.services.auto_assign"], "ASSIGN_SECONDS", 60.0)
+    monkeypatch.setattr(MODULE, "ASSIGN_SECONDS", 60.0)
     # More than are weighed per order: all of them want the same nearest drivers first.
     for n in range(45):
         cast.driver(f"d{n}", at=at(n / 10))
