@@ -99,8 +99,10 @@ def cpu_of(pids: Sequence[int], *, of_children: bool = False) -> float:
     total = 0
     for pid in pids:
         # Its own and its late children's, each in user mode and in the kernel.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]
-        total += sum(map(int, fields if of_children else fields[:2]))
+        # One that has ended meanwhile is among its parent's late children.
+        with suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]
+            total += sum(map(int, fields if of_children else fields[:2]))
     return total / TICKS
 
 

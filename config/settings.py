@@ -126,8 +126,6 @@ _database_options: dict[str, Any] = {
 }
 if not TRANSACTION_POOLER:
     _database_options["options"] = DATABASE_SESSION_OPTIONS
-    # What `drivers.rows.prepared` asks for the fifth time in a session is planned once for all; everything else is as ever.
-    _database_options["prepare_threshold"] = 5
 if DATABASE_CONNECTIONS == "pool":
     _database_options["pool"] = {"min_size": 2, "max_size": DATABASE_POOL_SIZE, "timeout": DATABASE_POOL_SECONDS}
 

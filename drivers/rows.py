@@ -1,5 +1,5 @@
 """Model rows by SQL of one's own, for what runs at every tap: there the ORM takes several times as long to write a query as
-PostgreSQL to answer it. Everything else asks the ORM."""
+PostgreSQL to answer it. And what the sweeps lock, of which there is much at once. Everything else asks the ORM."""
 
 import struct
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from django.conf import settings
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.backends.postgresql.base import ServerBindingCursor
@@ -18,13 +19,19 @@ Row = TypeVar("Row", bound=Model)
 
 @contextmanager
 def prepared() -> Iterator[CursorWrapper]:
-    """A cursor whose statements are planned once for each session with PostgreSQL, not anew each time: for what runs at
-    every tap, always in the same words. Values travel apart from the statement, so it must say of which type they are
-    where nothing else does. Behind a pooler in transaction mode each is planned as ever (settings, `prepare_threshold`)."""
+    """A cursor whose statements a session of PostgreSQL keeps, read and, where one plan is as good as another, planned once:
+    for what runs at every tap, always in the same words. Values travel apart from the statement, so it must say of which
+    type they are where nothing else does. Behind a pooler in transaction mode nothing is kept."""
     with connection.cursor() as cursor:
-        # Django's own puts the values into the statement's text, of which PostgreSQL could keep nothing.
-        cursor.cursor = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]  # its stub is empty
-        yield cursor
+        login: Any = connection.connection
+        # Django's own puts the values into the statement's text, of which PostgreSQL could keep nothing …
+        cursor.cursor = ServerBindingCursor(login)  # type: ignore[call-arg]  # its stub is empty
+        # … so nothing else is to be remembered either: psycopg would count each text as one that may come again.
+        login.prepare_threshold = None if settings.TRANSACTION_POOLER else 0
+        try:
+            yield cursor
+        finally:
+            login.prepare_threshold = None
 
 
 class Rows(Generic[Row]):
@@ -54,6 +61,8 @@ class Rows(Generic[Row]):
             return []
         with connection.cursor() as cursor:
             cursor.execute(sql, parameters)
+            if len(cursor.description) != len(self.names):
+                raise TypeError(f"{self.model.__name__}: not the columns of the model, and no others.")
             return [self.of(values) for values in cursor.fetchall()]
 
     def one(self, sql: str, parameters: Sequence[Any]) -> Row | None:
@@ -72,7 +81,7 @@ COORDINATES = struct.Struct("<dd")
 def lng_lat(row: Model, field: str) -> tuple[float, float]:
     """A point of a row, which has one: degrees, WGS 84. Read out of the text that PostGIS wrote as long as nobody has
     unfolded it, because GEOS takes 33 µs to do that and to say what is in it, and this half a microsecond."""
-    value = row.__dict__[field]
+    value = row.__dict__.get(field)
     if isinstance(value, str) and value.startswith(POINT):
         lng, lat = COORDINATES.unpack(bytes.fromhex(value[len(POINT) :]))
     else:

@@ -79,19 +79,23 @@ class Gathered:
             self._task = asyncio.create_task(self._work())
 
     async def _work(self) -> None:
+        clock = asyncio.get_running_loop().time
+        marked_at = clock()
         try:
             while self._positions or self._delivered or self._seen:
                 if self._failed or len(self._positions) < BATCH:
                     await asyncio.sleep(GATHER_SECONDS)
                 await self._write_heartbeats()
+                if clock() - marked_at < GATHER_SECONDS:
+                    continue
+                marked_at = clock()
                 await self._mark(services.mark_offers_delivered, self._delivered)
                 await self._mark(services.mark_offers_seen, self._seen)
         finally:
             self._task = None
 
     async def _write_heartbeats(self) -> None:
-        # While the database is away all who wait hear of it with the next try, not after a time-out for each batch.
-        batch = list(islice(self._positions, None if self._failed else BATCH))
+        batch = list(islice(self._positions, BATCH))
         if not batch:
             return
         positions = [self._positions.pop(driver_id) for driver_id in batch]
@@ -99,6 +103,11 @@ class Gathered:
         try:
             states, server_time = await write(_record, positions)
         except Exception as error:
+            if self._failed:
+                # It is away, then: all who wait hear of it now, not after a time-out for each batch.
+                owed += self._owed.items()
+                self._positions.clear()
+                self._owed = {}
             self._failed = True
             for _, callers in owed:
                 for caller, beats in callers.items():

@@ -28,9 +28,11 @@ from orders.models import Order
 
 #: Due orders that are matched together in one transaction: bounds how long their rows are locked.
 ASSIGN_BATCH = 100
-#: Due orders looked at in one run, and for how long: the rest is for the next tick.
+#: Due orders looked at in one run, and for about how long: the rest is for the next tick.
 ASSIGN_AT_MOST = 2000
 ASSIGN_SECONDS = 1.0
+#: Of so many it is decided whose turn it is.
+ASSIGN_RANKED = 20_000
 #: Candidates per order that are weighed against each other and, for the history, told of.
 CANDIDATES_WEIGHED = 32
 CANDIDATES_RECORDED = 10
@@ -39,52 +41,71 @@ NEAREST_JUDGED = 8
 RULED_OUT_RECORDED = 5
 
 
+#: An order's id and the version that was seen.
+Due = tuple[UUID, int]
+
+
 class Round:
-    """Whose turn it was already. When more is due than one run looks at, the next goes on with the others: orders that
-    nobody can take must not keep those behind them waiting."""
+    """Whose turn it was already, from one run to the next: the most urgent orders are looked at in each, and the others in
+    turns, so that those whom nobody can take do not keep the ones behind them waiting."""
 
     def __init__(self) -> None:
-        #: Looked at in vain since everybody last had their turn.
+        #: Looked at in vain since all the others last had their turn.
         self.in_vain: set[UUID] = set()
+
+    def whose_turn(self, ranked: Sequence[Due]) -> list[Due]:
+        """Those to be looked at now, of all that are due, most urgent first."""
+        urgent, others = ranked[:ASSIGN_BATCH], ranked[ASSIGN_BATCH:]
+        waiting = [due for due in others if due[0] not in self.in_vain]
+        if not waiting:
+            self.in_vain.clear()
+            waiting = list(others)
+        again = [due for due in others if due[0] in self.in_vain]
+        return [*urgent, *waiting, *again][:ASSIGN_AT_MOST]
 
 
 def auto_assign(round_: Round | None = None) -> int:
     """Assign the pending orders whose `auto_assign_at` has come; how many were.
 
-    All due orders and all their candidates are matched together, at the least total distance (dispatch/matching.py), first
-    within the smallest radius, then what is left within the wider ones. Orders and drivers that somebody else is busy with
-    are skipped, not waited for: the next tick, or that somebody, deals with them. `round_` is what one run tells the next.
+    A hundred due orders and all their candidates are matched together, at the least total distance (dispatch/matching.py),
+    first within the smallest radius, then what is left within the wider ones. Orders and drivers that somebody else is busy
+    with are skipped, not waited for: a next tick, or that somebody, deals with them. `round_` is what one run tells the
+    next; a hundred that fail do not keep the others from their turn.
     """
     began = time.monotonic()
     round_ = round_ or Round()
-    waiting = _due(round_)
-    if not waiting and round_.in_vain:
-        round_.in_vain.clear()
-        waiting = _due(round_)
+    waiting = round_.whose_turn(_due())
     assigned = 0
+    failure: Exception | None = None
     free = FreeDrivers()
     for start in range(0, len(waiting), ASSIGN_BATCH):
         batch = dict(waiting[start : start + ASSIGN_BATCH])
-        # Again as long as it helps: many orders from one place compete for the same nearest candidates.
-        while batch and (done := _assign_batch(batch, free)):
-            assigned += len(done)
-            free = FreeDrivers()
-            batch = {pk: version for pk, version in batch.items() if pk not in done}
-            if time.monotonic() - began > ASSIGN_SECONDS:
-                return assigned
-        round_.in_vain.update(batch)
-        if time.monotonic() - began > ASSIGN_SECONDS:
-            return assigned
-    if len(waiting) < ASSIGN_AT_MOST:
-        round_.in_vain.clear()
+        try:
+            # Again as long as it helps: many orders from one place compete for the same nearest candidates.
+            while batch and (done := _assign_batch(batch, free)):
+                assigned += len(done)
+                free = FreeDrivers()
+                batch = {pk: version for pk, version in batch.items() if pk not in done}
+                if time.monotonic() - began > ASSIGN_SECONDS:
+                    break
+            else:
+                round_.in_vain.update(batch)
+        except Exception as error:
+            failure = error
+            round_.in_vain.update(batch)
+        # Some of the others have their turn however long the most urgent take.
+        if start and time.monotonic() - began > ASSIGN_SECONDS:
+            break
+    if failure is not None:
+        raise failure
     return assigned
 
 
-def _due(round_: Round) -> list[tuple[UUID, int]]:
-    """Those to be looked at now, with their versions: the most urgent of those whose turn it was not yet."""
+def _due() -> list[Due]:
+    """All that are due, most urgent first."""
     due = _orders_left_to_us().filter(auto_assign_at__lte=ClockTimestamp())
-    ranked = due.exclude(pk__in=round_.in_vain).order_by("-priority", "auto_assign_at", "pk")
-    return list(ranked.values_list("pk", "version")[:ASSIGN_AT_MOST])
+    ranked = due.order_by("-priority", "auto_assign_at", "pk").values_list("pk", "version")
+    return list(ranked[:ASSIGN_RANKED])
 
 
 def _orders_left_to_us() -> QuerySet[Order]:

@@ -37,19 +37,17 @@ def side_by_side(
     act: Callable[[Sequence[Item]], object], items: Sequence[Item], *, size: int, after_each: Callable[[], None]
 ) -> None:
     """`act` on batches of so many items, two at a time if there is more than one, so that PostgreSQL works on one while
-    Python works on the other. `after_each` is called here, after each batch of this thread. What either thread raises is
-    raised here, and batches that were not begun by then are left."""
+    Python works on the other. `after_each` is called here, after each batch of this thread; what this thread raises ends
+    both. A helper that fails, perhaps because it gets no connection, is logged, and this thread goes on alone."""
     #: Both take from it; the next of a list is taken by one of them.
     batches = iter([items[start : start + size] for start in range(0, len(items), size)])
-    failed: list[Exception] = []
 
     def help_along() -> None:
         try:
             for batch in batches:
                 act(batch)
-        except Exception as error:
-            failed.append(error)
-            list(batches)
+        except Exception:
+            logger.exception("What was to be done beside is left to the next time")
         finally:
             connections.close_all()
 
@@ -64,5 +62,3 @@ def side_by_side(
         list(batches)
         if helper.ident is not None:
             helper.join()
-    if failed:
-        raise failed[0]

@@ -1,8 +1,9 @@
 import sys
 from typing import Any
+from uuid import UUID
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from dispatch import services
@@ -16,7 +17,7 @@ from tests import cast
 pytestmark = pytest.mark.django_db
 
 #: The module; in its package the name is the function's.
-MODULE = sys.modules["dispatch.services.auto_assign"]
+MODULE: Any = sys.modules["dispatch.services.auto_assign"]
 
 #: On one line to the east of the ferry building, metres by the spheroid: 88.0 to every thousandth of a degree.
 SOUTH = 37.7955
@@ -178,30 +179,60 @@ def test_an_order_that_finds_nobody_is_tried_again_until_somebody_is_there() -> 
 
 
 def test_orders_that_nobody_can_take_do_not_keep_others_waiting(alice: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MODULE, "ASSIGN_BATCH", 1)
     monkeypatch.setattr(MODULE, "ASSIGN_AT_MOST", 2)
     for_vans = [due(priority=9, vehicle=Vehicle.VAN) for _ in range(3)]
     for_anybody, told = due(), Round()
 
-    assert [services.auto_assign(told) for _ in range(2)] == [0, 1]
+    # The most urgent one each time, and one of the others in turns.
+    assert [services.auto_assign(told) for _ in range(3)] == [0, 0, 1]
 
     assert holder(for_anybody) == "alice"
-    # And then it is their turn again.
     cast.driver("van", at=cast.FERRY_BUILDING, vehicle=Vehicle.VAN, capacity=3)
     assert [services.auto_assign(told) for _ in range(2)] == [2, 1]
     assert [holder(order) for order in for_vans] == ["van"] * 3
 
 
+def test_the_most_urgent_order_is_looked_at_in_each_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MODULE, "ASSIGN_BATCH", 1)
+    monkeypatch.setattr(MODULE, "ASSIGN_AT_MOST", 2)
+    urgent, others, told = due(priority=9), [due() for _ in range(3)], Round()
+    assert services.auto_assign(told) == 0
+
+    cast.driver("alice", at=cast.FERRY_BUILDING)
+
+    assert services.auto_assign(told) == 1
+    assert (holder(urgent), [holder(order) for order in others]) == ("alice", [None] * 3)
+
+
 def test_a_run_whose_time_is_over_leaves_the_rest_to_the_next(alice: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MODULE, "ASSIGN_SECONDS", 0)
     monkeypatch.setattr(MODULE, "ASSIGN_BATCH", 1)
-    for_a_van, for_anybody, told = due(priority=9, vehicle=Vehicle.VAN), due(), Round()
+    for_vans = [due(priority=9, vehicle=Vehicle.VAN) for _ in range(2)]
+    for_anybody, told = due(), Round()
 
     assert [services.auto_assign(told) for _ in range(2)] == [0, 1]
 
     assert holder(for_anybody) == "alice"
-    cast.driver("van", at=cast.FERRY_BUILDING, vehicle=Vehicle.VAN)
-    assert services.auto_assign(told) == 1
-    assert holder(for_a_van) == "van"
+    assert [holder(order) for order in for_vans] == [None, None]
+
+
+def test_orders_that_fail_do_not_keep_others_waiting(alice: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MODULE, "ASSIGN_BATCH", 1)
+    bad, good = due(priority=9), due()
+    assign_batch = MODULE._assign_batch
+
+    def fails(versions: dict[UUID, int], free: Any) -> Any:
+        if bad.pk in versions:
+            raise OperationalError("statement timeout")
+        return assign_batch(versions, free)
+
+    monkeypatch.setattr(MODULE, "_assign_batch", fails)
+
+    with pytest.raises(OperationalError):
+        services.auto_assign(Round())
+
+    assert (holder(bad), holder(good)) == (None, "alice")
 
 
 def test_an_expired_order_is_not_assigned(alice: Driver) -> None:

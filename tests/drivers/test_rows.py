@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from django.contrib.gis.geos import Point
 from django.db import DataError, connection, transaction
+from django.db.models import Value
+from django.test import override_settings
 
 from drivers.rows import Rows, lng_lat, prepared
 from orders.models import Order
@@ -31,6 +33,13 @@ def test_rows_of_a_query_are_what_the_orm_reads() -> None:
 def test_a_query_that_can_find_nothing_is_not_asked(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         assert ORDERS.all(Order.objects.filter(pk__in=[])) == []
+
+
+def test_rows_of_a_query_with_more_in_it_are_refused() -> None:
+    cast.order()
+
+    with pytest.raises(TypeError):
+        ORDERS.all(Order.objects.annotate(seven=Value(7)))
 
 
 def hexadecimal(pk: object) -> Order | None:
@@ -89,19 +98,33 @@ def ask(mark: str, number: int) -> int:
         return int(cursor.fetchone()[0])
 
 
-def test_what_a_session_is_asked_again_and_again_is_planned_once() -> None:
-    assert [ask("asked_often", n) for n in range(7)] == [0, 1, 2, 3, 4, 5, 6]
-    assert [ask("asked_twice", n) for n in range(2)] == [0, 1]
+def test_a_session_keeps_what_is_asked_in_this_way_and_its_plan() -> None:
+    assert [ask("asked_often", n) for n in range(12)] == list(range(12))
 
-    assert (kept("asked_often"), kept("asked_twice")) == (1, 0)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE '%%asked_often'"
+        )
+        # PostgreSQL tries five times whether it is worth while to look at the values.
+        assert cursor.fetchall() == [(7, 5)]
 
 
-def test_what_is_not_asked_for_in_this_way_is_planned_anew_each_time() -> None:
+def test_what_is_asked_otherwise_is_not_kept() -> None:
+    ask("asked_in_between", 1)
     for number in range(7):
         with connection.cursor() as cursor:
             cursor.execute("SELECT %s::int AS asked_as_ever", [number])
 
     assert kept("asked_as_ever") == 0
+    assert connection.connection.prepare_threshold is None
+    assert len(connection.connection._prepared._counts) == 0, "nor is anything remembered of it"
+
+
+@override_settings(TRANSACTION_POOLER=True)
+def test_behind_a_pooler_in_transaction_mode_nothing_is_kept() -> None:
+    assert [ask("asked_behind_a_pooler", n) for n in range(7)] == list(range(7))
+
+    assert kept("asked_behind_a_pooler") == 0
 
 
 def test_a_refusal_in_between_spoils_no_plan() -> None:

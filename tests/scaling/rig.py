@@ -14,6 +14,7 @@ from urllib.parse import quote
 import psycopg
 from django.conf import settings
 from django.db import connection
+from django.test import override_settings
 
 from tests.config.test_several_processes import serving
 from tests.dispatch.live.rig import ROOT, Process, Server
@@ -111,7 +112,8 @@ def asking_through(pooler: Pooler) -> Iterator[None]:
         DISABLE_SERVER_SIDE_CURSORS=True,
     )
     try:
-        yield
+        with override_settings(TRANSACTION_POOLER=True):
+            yield
     finally:
         connection.close()
         database.update(before)

@@ -15,6 +15,7 @@ from dispatch import doctor, services
 from dispatch.selectors import sync_driver
 from drivers.access import as_driver
 from drivers.models import Driver
+from drivers.services import is_on_duty
 from orders.models import OrderContact
 from tests import cast
 from tests.dispatch.live.rig import token_of
@@ -134,12 +135,14 @@ def test_sessions_start_with_the_timeouts_of_the_settings_and_the_doctor_sees_wh
 
 def test_nothing_is_kept_in_the_session_between_two_statements(one: Pooler, next_one: Look) -> None:
     for name in ("a", "b", "c"):
-        cast.driver(name)
+        driver = cast.driver(name)
     kept = "SELECT (SELECT count(*) FROM pg_cursors) + (SELECT count(*) FROM pg_prepared_statements)"
     with one.client() as other, asking_through(one):
         for turn in range(8):
-            # psycopg by itself prepares what it was asked five times.
+            # psycopg by itself prepares what it was asked five times, and Baton what every tap asks.
             assert Driver.objects.filter(name="A").count() == 1, turn
+            assert is_on_duty(driver.pk), turn
+            assert sync_driver(driver_id=driver.pk).offers == [], turn
         walk: Any = Driver.objects.order_by("name").iterator(chunk_size=1)
         assert next(walk).name == "A"
         assert other.execute(kept).fetchall() == [(0,)]

@@ -27,16 +27,14 @@ def settings_with(**environment: str) -> tuple[Any, str]:
     return (json.loads(done.stdout) if done.returncode == 0 else None), done.stderr.strip().rpartition("\n")[2]
 
 
-def test_behind_a_pooler_nothing_is_said_at_the_start_of_a_session_and_nothing_kept_in_it() -> None:
+def test_behind_a_pooler_nothing_is_said_at_the_start_of_a_session() -> None:
     (database, _), _ = settings_with(
         BATON_TRANSACTION_POOLER="1", DATABASE_DIRECT_URL="postgresql://baton_app:x@10.0.0.5/baton"
     )
     assert "options" not in database["OPTIONS"]
-    assert "prepare_threshold" not in database["OPTIONS"]
     assert database["DISABLE_SERVER_SIDE_CURSORS"] is True
 
     (database, _), _ = settings_with(BATON_TRANSACTION_POOLER="0")
-    assert database["OPTIONS"]["prepare_threshold"] == 5
     assert database["OPTIONS"]["options"] == (
         "-c lock_timeout=4000 -c statement_timeout=15000 -c idle_in_transaction_session_timeout=30000 -c jit=off"
     )
