@@ -106,7 +106,7 @@ def feed_states(driver_ids: Collection[int]) -> dict[int, FeedState]:
     """The state of many drivers' feeds at once, one entry per id, for the process that gathers heartbeats."""
     array = array_of(driver_ids)
     active: dict[int, list[tuple[UUID, int]]] = {}
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(FEEDS_SQL, [array])
         for driver_id, order_id, version in cursor.fetchall():
             active.setdefault(driver_id, []).append((order_id, version))
