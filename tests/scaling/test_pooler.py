@@ -33,6 +33,8 @@ HERE = {"lat": cast.FERRY_BUILDING[0], "lng": cast.FERRY_BUILDING[1]}
 class Stack:
     def __init__(self, pooler: Pooler, web: Web, sockets: Sockets) -> None:
         self.pooler, self.web, self.sockets = pooler, web, sockets
+        #: Sessions that tests before this one have left in this process.
+        self.strangers = self._sessions().keys()
 
     def call(self, method: str, path: str, body: Any = None, *, token: str = "", by: Process | None = None) -> Answer:
         return ask(by or self.web, f"/api/v1/{path}", method=method, body=body, token=token)
@@ -51,13 +53,17 @@ class Stack:
         return done.stdout
 
     def sessions(self) -> Counter[str]:
-        """Everybody who is connected to the database, but for this test."""
+        """Everybody who is connected to the database, but for this test and the ones before."""
+        return Counter(name for pid, name in self._sessions().items() if pid not in self.strangers)
+
+    @staticmethod
+    def _sessions() -> dict[int, str]:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT CASE application_name WHEN 'baton-sweep-seat' THEN 'seats' ELSE 'pooled' END FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                "SELECT pid, CASE application_name WHEN 'baton-sweep-seat' THEN 'seats' ELSE 'pooled' END"
+                " FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-            return Counter(name for (name,) in cursor.fetchall())
+            return dict(cursor.fetchall())
 
 
 @pytest.fixture
