@@ -214,7 +214,7 @@ def _sign_in(port: int, name: str) -> dict[str, Any]:
             f"http://127.0.0.1:{port}/api/v1/auth/login/", body, {"Content-Type": "application/json"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 (our own address)
                 document: dict[str, Any] = json.load(answer)
                 return document
         except urllib.error.HTTPError as error:

@@ -39,7 +39,7 @@ def side_by_side(
     """`act` on batches of so many items, two at a time if there is more than one, so that PostgreSQL works on one while
     Python works on the other. `after_each` is called here, after each batch of this thread; what this thread raises ends
     both. A helper that fails, perhaps because it gets no connection, is logged, and this thread goes on alone."""
-    #: Both take from it; the next of a list is taken by one of them.
+    # Both take from it; each batch is taken by one of them.
     batches = iter([items[start : start + size] for start in range(0, len(items), size)])
 
     def help_along() -> None:
